@@ -1,0 +1,1 @@
+"""Frozen values and enums: the nouns of the ring. Imports nothing of ours outside this package."""

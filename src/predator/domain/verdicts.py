@@ -1,0 +1,30 @@
+"""The two closed sets of answers in the ring."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a gate says. Only PASS advances; a missing measure is never a PASS."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    ERROR = "ERROR"
+
+
+class Decision(StrEnum):
+    """What the policy decision point says."""
+
+    ALLOW = "ALLOW"
+    DENY = "DENY"
+    NEEDS_APPROVAL = "NEEDS_APPROVAL"
+
+
+class WatchDecision(StrEnum):
+    """What a look at a fresh release says."""
+
+    KEEP = "KEEP"
+    HOLD = "HOLD"
+    ROLL_BACK = "ROLL_BACK"

@@ -1,0 +1,43 @@
+"""What users did: searches served and the events that followed (UBI 1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Impression:
+    """One served search with what came of it.
+
+    ``hits`` are document ids in the order shown; ``clicks`` the 1-based positions clicked;
+    ``rating`` the user's 1–5, if given; ``release`` the digest that answered; ``variant`` the
+    arm (``""`` outside an experiment); ``at`` unix seconds; ``latency_ms`` measured by the server.
+    """
+
+    query_id: str
+    query: str
+    user: str
+    release: str
+    experiment: str
+    variant: str
+    hits: Sequence[str]
+    clicks: Sequence[int]
+    rating: int | None
+    latency_ms: float
+    at: float
+
+
+class Feedback(Protocol):
+    """Reads back what the platform recorded."""
+
+    def impressions(
+        self, since: float, until: float, experiment: str | None = None
+    ) -> Sequence[Impression]:
+        """Searches served in ``[since, until)``, oldest first, events joined."""
+        ...
+
+    def log_counts(self, since: float, until: float) -> Mapping[str, int]:
+        """Fingerprints of the window's technical log lines (ETL, index, search) and how often."""
+        ...
