@@ -18,6 +18,7 @@ class Document:
     text: str
     category: str = ""
     language: str = ""
+    entities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,16 +16,18 @@ class RetrievalParameters:
     """How candidates are found and fused.
 
     ``depth`` documents are taken from each side. ``dense_weight`` is the share of the dense
-    side in a ``weighted`` sum of z-scores (0 = lexical alone, 1 = dense alone). ``rrf_k`` is
-    the constant of reciprocal rank fusion (Cormack et al. 2009). ``title_boost`` multiplies
-    the lexical score of the title field.
+    side in a ``weighted`` sum of z-scores (0 = lexical alone, 1 = dense alone). ``rerank`` fused
+    documents reach the reranker. ``rrf_k`` is
+    the constant of reciprocal rank fusion (Cormack et al. 2009). ``title_boost`` weighs the
+    lexical score of the title alone, added to that of the whole text.
     """
 
     fusion: FusionKind = "rrf"
     depth: int = 100
     dense_weight: float = 0.5
     rrf_k: int = 60
-    title_boost: float = 1.0
+    rerank: int = 100
+    title_boost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Trainables, one a file, and the measures they are judged by."""

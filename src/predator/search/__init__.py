@@ -1,0 +1,1 @@
+"""The platform being improved: processor → index → retrieve → rerank → summarise, and serving."""

@@ -1,0 +1,1 @@
+"""Where training data is built and kept: DVC in a git repository, or memory for tests."""

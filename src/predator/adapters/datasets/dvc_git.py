@@ -1,0 +1,214 @@
+"""Datasets as DVC stages in a git repository of their own, with a folder for a remote."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from predator.adapters.datasets.history import History
+from predator.adapters.datasets.inputs import OUTPUT_NAME, checked_cycle_id, inputs_digest
+from predator.adapters.datasets.job_runner import run_job
+from predator.domain.errors import InputError, IntegrityError, PredatorError
+from predator.domain.ids import is_cycle_id
+from predator.ports.datasets import DatasetVersion
+
+_RECORDS = ("dvc.yaml", "dvc.lock")
+_CYCLE_RECORDS = (".gitignore", "inputs.dvc")
+
+
+class DvcDatasets:
+    """``Datasets`` that any clone can read: ``git clone ROOT && dvc pull`` restores the bytes.
+
+    ``root`` becomes a git repository that belongs to this class: after a build that failed or was
+    killed, ``dvc.yaml``, ``dvc.lock`` and the cycle's folder go back to the last commit.
+    ``stage_command`` is run with two more arguments, the folder of
+    inputs and the path of the CSV to write, both relative to ``root``, which is also its working
+    folder; ``python`` is the running interpreter's.
+    """
+
+    def __init__(self, root: Path, remote: Path, stage_command: Sequence[str]) -> None:
+        if not stage_command or any(not p.isprintable() or "${" in p for p in stage_command):
+            raise InputError(
+                "the dataset stage's command is empty or holds '${' or a control character"
+            )
+        self._root = root.expanduser().absolute()
+        self._remote = remote.expanduser().absolute()
+        self._command = list(stage_command)
+        self._history = History(self._root)
+
+    def build(self, cycle_id: str, inputs: Mapping[str, bytes]) -> DatasetVersion:
+        notes = {"Cycle": checked_cycle_id(cycle_id), "Inputs": inputs_digest(inputs)}
+        with self._alone() as lock:
+            self._history.ensure()
+            found = self._history.find(notes)
+            if found is not None:
+                return self._version(cycle_id, found[1]["Dataset"], found[0])
+            with self._undone_unless_committed(cycle_id):
+                self._write_inputs(cycle_id, inputs)
+                self._run_stage(cycle_id, lock)
+                notes["Dataset"] = _sha256(self._path(cycle_id))
+                revision = self._history.commit(
+                    self._tracked(cycle_id), f"Build the dataset of {cycle_id}", notes
+                )
+            return self._version(cycle_id, notes["Dataset"], revision)
+
+    def fetch(self, version: DatasetVersion) -> bytes:
+        cycle_id = version.path.parent.name
+        if not is_cycle_id(cycle_id) or version.path != self._path(cycle_id):
+            raise InputError(f"{str(version.path)!r} is not a dataset of {self._root}")
+        if version.path.exists():
+            present = version.path.read_bytes()
+            digest = hashlib.sha256(present).hexdigest()
+            if digest == version.hash:
+                return present
+            latest = self._history.find({"Cycle": cycle_id})
+            if latest is None or latest[1].get("Dataset") != digest:
+                raise IntegrityError(
+                    f"the dataset {version.path} was changed after it was made",
+                    cure="Delete the file and it is restored from the remote",
+                )
+        return self._restore(cycle_id, version)
+
+    def register_artifact(self, name: str, version: str, revision: str) -> str:
+        """Name ``revision`` ``name@version`` (``v1.2.3``) by GTO, as an annotated git tag.
+
+        Idempotent for the same revision; raises ``InputError`` where GTO does not take the name,
+        the version or the revision, or where the tag names another one.
+        """
+        tag = f"{name}@{version}"
+        with self._alone() as lock:
+            self._history.ensure()
+            known = self._history.tagged(tag)
+            if known is None:
+                request = {"name": name, "version": version, "revision": revision}
+                try:
+                    run_job(self._root, "register", request, lock)
+                except PredatorError as error:
+                    raise InputError(error.cause) from error
+            elif known != revision:
+                raise InputError(f"{tag} already names revision {known}")
+        return tag
+
+    def _restore(self, cycle_id: str, version: DatasetVersion) -> bytes:
+        if not re.fullmatch(r"[0-9a-f]{40}", version.revision):
+            raise InputError(f"{version.revision[:80]!r} is not a revision")
+        with self._alone() as lock, tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / OUTPUT_NAME
+            request = {
+                "revision": version.revision,
+                "output": self._relative(cycle_id, OUTPUT_NAME),
+                "remote": str(self._remote),
+                "target": str(target),
+            }
+            run_job(self._root, "fetch", request, lock)
+            content = target.read_bytes()
+            if hashlib.sha256(content).hexdigest() != version.hash:
+                raise IntegrityError(
+                    f"the dataset of {cycle_id} came back from the remote with other bytes",
+                    cure=f"Look at {self._remote} and the cache in {self._root / '.dvc/cache'}",
+                )
+            if not version.path.exists():
+                _write(version.path, content)
+        return content
+
+    def _write_inputs(self, cycle_id: str, inputs: Mapping[str, bytes]) -> None:
+        folder = self._root / self._relative(cycle_id, "inputs")
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, content in inputs.items():
+            _write(folder / name, content)
+
+    def _run_stage(self, cycle_id: str, lock: int) -> None:
+        folder, output = self._relative(cycle_id, "inputs"), self._relative(cycle_id, OUTPUT_NAME)
+        request = {
+            "name": f"dataset-{cycle_id}",
+            "command": shlex.join([*self._command, folder, output]),
+            "inputs": folder,
+            "output": output,
+            "remote": str(self._remote),
+            "fresh": self._history.read(".dvc/config") is None,
+        }
+        run_job(self._root, "build", request, lock)
+
+    def _tracked(self, cycle_id: str) -> list[str]:
+        own = [self._relative(cycle_id, name) for name in _CYCLE_RECORDS]
+        paths = [".dvc/.gitignore", ".dvc/config", ".dvcignore", *_RECORDS, *own]
+        return [path for path in paths if (self._root / path).exists()]
+
+    @contextmanager
+    def _undone_unless_committed(self, cycle_id: str) -> Iterator[None]:
+        """Undo the build inside where it fails, and first the one that a kill left half done."""
+        mark = self._root / ".git" / "predator-building"
+        if mark.exists():
+            self._undo(mark.read_text("utf-8"))
+        _write(mark, cycle_id.encode())
+        try:
+            yield
+        except BaseException:
+            self._undo(cycle_id)
+            mark.unlink()
+            raise
+        mark.unlink()
+
+    def _undo(self, cycle_id: str) -> None:
+        for path in _RECORDS:
+            self._put_back(path)
+        if not is_cycle_id(cycle_id):
+            return
+        known = [self._put_back(self._relative(cycle_id, name)) for name in _CYCLE_RECORDS]
+        if any(known):
+            self._path(cycle_id).unlink(missing_ok=True)
+            shutil.rmtree(self._root / self._relative(cycle_id, "inputs"), ignore_errors=True)
+        else:
+            shutil.rmtree(self._path(cycle_id).parent, ignore_errors=True)
+
+    def _put_back(self, path: str) -> bool:
+        """Let ``path`` be as it was committed; whether it ever was."""
+        committed = self._history.read(path)
+        if committed is None:
+            (self._root / path).unlink(missing_ok=True)
+        else:
+            _write(self._root / path, committed)
+        return committed is not None
+
+    def _version(self, cycle_id: str, digest: str, revision: str) -> DatasetVersion:
+        return DatasetVersion(self._path(cycle_id), digest, revision, self._root / "dvc.lock")
+
+    def _path(self, cycle_id: str) -> Path:
+        return self._root / self._relative(cycle_id, OUTPUT_NAME)
+
+    def _relative(self, cycle_id: str, name: str) -> str:
+        return f"datasets/{cycle_id}/{name}"
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        """One builder at a time; the kernel frees the folder when the last holder is gone."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._root, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield lock
+        finally:
+            os.close(lock)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name[:80]}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,140 @@
+"""One piece of DVC work in a process of its own: ``python -m predator.adapters.datasets.dvc_job``.
+
+DVC holds locks, catches signals and keeps global state; here it has a process to itself. The
+process dies, with every stage it runs, as soon as its caller is gone: it holds the reading end of
+a pipe that only the caller can close.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+STAGE_FAILED = 3
+DVC_FAILED = 4
+REMOTE = "storage"
+
+
+def build(request: Mapping[str, Any]) -> None:
+    """Track the inputs, run the stage, push both.
+
+    ``fresh`` says that the repository holds no commit of DVC's files yet.
+    """
+    from dvc.exceptions import ReproductionError
+    from dvc.stage.exceptions import StageCmdFailedError
+
+    repo = _open(request["remote"], request["fresh"])
+    repo.add([request["inputs"]])
+    repo.stage.add(
+        name=request["name"],
+        cmd=request["command"],
+        deps=[request["inputs"]],
+        outs=[request["output"]],
+        force=True,
+    )
+    try:
+        repo.reproduce([request["name"]], force=True, single_item=True)
+    except ReproductionError as error:
+        if isinstance(error.__cause__, StageCmdFailedError):
+            sys.exit(STAGE_FAILED)
+        raise error.__cause__ or error from error
+    repo.push([request["name"], f"{request['inputs']}.dvc"])
+
+
+def fetch(request: Mapping[str, Any]) -> None:
+    """Write ``output`` as it was at ``revision`` to ``target``, from the cache or the remote."""
+    from dvc.repo import Repo
+
+    repo = Repo(
+        str(Path.cwd()),
+        rev=request["revision"],
+        remote=REMOTE,
+        remote_config={"url": request["remote"]},
+    )
+    with repo:
+        repo.dvcfs.get_file(f"/{request['output']}", request["target"])
+
+
+def register(request: Mapping[str, Any]) -> None:
+    """Tag ``revision`` as ``name@version`` in GTO's way."""
+    from gto.api import register
+
+    register(
+        str(Path.cwd()),
+        request["name"],
+        request["revision"],
+        version=request["version"],
+        author="Predator",
+        author_email="predator@localhost",
+    )
+
+
+JOBS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
+    "build": build,
+    "fetch": fetch,
+    "register": register,
+}
+
+
+def main() -> None:
+    """``argv``: the job's name, its request as JSON, the pipe's file descriptor."""
+    name, request, lifeline = sys.argv[1:4]
+    threading.Thread(target=_die_with_caller, args=(int(lifeline),), daemon=True).start()
+    try:
+        JOBS[name](json.loads(request))
+    except Exception as error:  # whatever DVC raises becomes the caller's one line
+        sys.stderr.write(f"\n{_root_cause(error)}\n")
+        sys.exit(DVC_FAILED)
+
+
+def _open(remote: str, fresh: bool) -> Any:
+    from dvc.repo import Repo
+
+    from predator.adapters.datasets.stale_locks import sweep
+
+    root = Path.cwd()
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    if fresh or not (root / ".dvc" / "config").exists():
+        # Nothing was ever committed here: what lies in .dvc is the start of a killed first build.
+        Repo.init(str(root), force=True).close()
+    sweep(root / ".dvc" / "tmp")
+    _configure(root / ".dvc" / "config", remote)
+    return Repo(str(root))
+
+
+def _configure(path: Path, remote: str) -> None:
+    """Name the remote and switch off what calls home; DVC itself cannot write a non-ASCII path."""
+    config: Any = import_module("configobj").ConfigObj(str(path), encoding="utf-8")
+    wanted = {
+        "core": {"remote": REMOTE, "analytics": "false", "check_update": "false"},
+        f'remote "{REMOTE}"': {"url": remote},
+    }
+    for section, values in wanted.items():
+        config.setdefault(section, {}).update(values)
+    part = path.with_name("config.part")
+    with part.open("wb") as file:
+        config.write(file)
+    part.replace(path)
+
+
+def _die_with_caller(lifeline: int) -> None:
+    os.read(lifeline, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _root_cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    main()

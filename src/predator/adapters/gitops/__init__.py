@@ -1,0 +1,1 @@
+"""Back ends of the GitOps port: a bare git repository, and memory."""

@@ -1,0 +1,1 @@
+"""Back ends of the object store port: a folder, and memory."""

@@ -1,0 +1,1 @@
+"""Where experiments and models are recorded: MLflow on SQLite, or memory for tests."""

@@ -1,0 +1,167 @@
+"""Station 5: the offline gates. A verdict from paired scores and measured guardrails.
+
+PASS needs the point gain of the contour's gate, a one-sided lower bound above zero at the level
+in force, and every guardrail measured and held. INCONCLUSIVE where the queries are too few to
+show the target gain, with the number that would settle it. A missing measure is never a PASS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predator.domain.verdicts import Verdict
+from predator.statistics.paired import PairedGain, needed_n, paired_gain, power_at
+
+CATEGORY_QUERIES = 30
+"""A category with fewer held-out queries cannot be shown to be worse, and is not judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What a candidate must meet; relative values are fractions, see the settings."""
+
+    ndcg_delta_rel_min: float
+    category_delta_rel_min: float
+    latency_delta_rel_max: float
+    latency_floor_ms: float
+    cost_per_1k_usd_max: float
+    alpha: float
+    power: float
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """One measured limit: ``held`` is ``None`` where it could not be measured."""
+
+    name: str
+    held: bool | None
+    value: float | None
+    limit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured beside relevance; ``None`` where it could not be."""
+
+    latency_p95_ms_baseline: float | None
+    latency_p95_ms_candidate: float | None
+    cost_per_1k_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The verdict with everything it stands on."""
+
+    verdict: Verdict
+    reason: str
+    gain: PairedGain | None
+    power_at_target: float | None
+    queries_needed: int | None
+    guardrails: Sequence[Guardrail]
+    categories: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        value = asdict(self)
+        value["guardrails"] = [asdict(guardrail) for guardrail in self.guardrails]
+        return value
+
+
+def evaluate(
+    candidate: NDArray[np.float64],
+    baseline: NDArray[np.float64],
+    categories: Sequence[str],
+    measured: Measured,
+    gates: Gates,
+) -> Evaluation:
+    """Judge paired NDCG@10 per held-out query ([n] each, same order), ``categories`` of equal n."""
+    try:
+        gain = paired_gain(candidate, baseline, alpha=gates.alpha)
+    except ValueError as error:
+        return Evaluation(Verdict.ERROR, f"relevance: {error}", None, None, None, ())
+    sd_rel = gain.sd / gain.baseline_mean
+    target = gates.ndcg_delta_rel_min
+    power = power_at(gain.n, sd_rel, target, gates.alpha) if sd_rel > 0 else 1.0
+    needed = needed_n(sd_rel, target, gates.alpha, gates.power) if sd_rel > 0 else gain.n
+    by_category = _categories(candidate, baseline, categories, gates)
+    guardrails = (*_guardrails(measured, gates), _worst_category(by_category, gates))
+    verdict, reason = _verdict(gain, power, needed, guardrails, gates)
+    return Evaluation(verdict, reason, gain, power, needed, guardrails, by_category)
+
+
+def _verdict(
+    gain: PairedGain,
+    power: float,
+    needed: int,
+    guardrails: Sequence[Guardrail],
+    gates: Gates,
+) -> tuple[Verdict, str]:
+    unmeasured = [guardrail.name for guardrail in guardrails if guardrail.held is None]
+    if unmeasured:
+        return Verdict.ERROR, f"not measured: {', '.join(unmeasured)}"
+    broken = [guardrail.name for guardrail in guardrails if guardrail.held is False]
+    if broken:
+        return Verdict.FAIL, f"guardrail broken: {', '.join(broken)}"
+    found = f"NDCG@10 {gain.delta_rel:+.1%}, at least {gain.lower_bound:+.1%}"
+    target = f"{gates.ndcg_delta_rel_min:+.1%}"
+    if gain.delta_rel >= gates.ndcg_delta_rel_min and gain.lower_bound > 0:
+        return Verdict.PASS, f"{found} (gate {target} and above zero)"
+    if power < gates.power:
+        return (
+            Verdict.INCONCLUSIVE,
+            f"{found}; {gain.n} queries show {target} with a power of only {power:.0%}, "
+            f"{needed} would settle it",
+        )
+    return Verdict.FAIL, f"{found}; the gate asks {target} and a lower bound above zero"
+
+
+def _guardrails(measured: Measured, gates: Gates) -> tuple[Guardrail, Guardrail]:
+    before, after = measured.latency_p95_ms_baseline, measured.latency_p95_ms_candidate
+    limit = f"≤ {gates.latency_delta_rel_max:+.0%} or ≤ {gates.latency_floor_ms:g} ms"
+    latency_held: bool | None = None
+    if before is not None and after is not None and math.isfinite(before) and math.isfinite(after):
+        allowed = max(before * (1 + gates.latency_delta_rel_max), gates.latency_floor_ms)
+        latency_held = after <= allowed
+    cost = measured.cost_per_1k_usd
+    cost_held = cost <= gates.cost_per_1k_usd_max if cost is not None and cost >= 0 else None
+    return (
+        Guardrail("latency_p95_ms", latency_held, after, limit),
+        Guardrail("cost_per_1k_usd", cost_held, cost, f"≤ {gates.cost_per_1k_usd_max:g}"),
+    )
+
+
+def _categories(
+    candidate: NDArray[np.float64],
+    baseline: NDArray[np.float64],
+    categories: Sequence[str],
+    gates: Gates,
+) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    names = np.asarray(categories)
+    for name in sorted(set(categories)):
+        chosen = names == name
+        if chosen.sum() < CATEGORY_QUERIES or baseline[chosen].mean() <= 0:
+            continue
+        gain = paired_gain(candidate[chosen], baseline[chosen], alpha=gates.alpha)
+        found[name] = {
+            "n": gain.n,
+            "baseline": gain.baseline_mean,
+            "candidate": gain.candidate_mean,
+            "ndcg_delta_rel": gain.delta_rel,
+            "ci_low": gain.ci_low,
+            "ci_high": gain.ci_high,
+        }
+    return found
+
+
+def _worst_category(by_category: Mapping[str, Mapping[str, float]], gates: Gates) -> Guardrail:
+    limit = f"no category shown below {gates.category_delta_rel_min:+.0%}"
+    highest = [values["ci_high"] for values in by_category.values()]
+    worst = min(highest) if highest else None
+    held = worst is None or worst >= gates.category_delta_rel_min
+    return Guardrail("worst_category_upper_bound", held, worst, limit)

@@ -1,0 +1,131 @@
+"""Station 4: train a portfolio of candidates and choose the one to submit.
+
+Every candidate is scored out of fold by query cluster, so that the choice is not made on the
+queries that a model has learnt from; the chosen one is then fitted on all training queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predator.domain.documents import Judgments
+from predator.domain.release import RetrievalParameters
+from predator.learning import lambdamart
+from predator.learning.examples import Example
+from predator.learning.lambdamart import Prepared
+from predator.learning.measures import Scores, score
+from predator.learning.retrieval_parameters import best_setting, rank_with, score_grid
+from predator.learning.splits import split_by_cluster
+from predator.search.index import Index
+from predator.search.rerank import dump_reranker
+
+FOLDS = 3
+BASE_WEIGHTS = (0.0, 2.0)
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A candidate: how it retrieves, its reranker's bytes, and its out-of-fold scores."""
+
+    name: str
+    retrieval: RetrievalParameters
+    reranker: bytes | None
+    scores: Scores
+    details: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """All candidates of a cycle, best first by mean out-of-fold NDCG@10."""
+
+    candidates: Sequence[Trained]
+
+    @property
+    def best(self) -> Trained:
+        return self.candidates[0]
+
+
+def train_portfolio(
+    index: Index,
+    examples: Sequence[Example],
+    judgments: Judgments,
+    clusters: NDArray[np.int64],
+    seed: int,
+    *,
+    weights: Mapping[str, float] | None = None,
+    threads: int = 1,
+    progress: Progress = lambda _: None,
+) -> Portfolio:
+    """Fit fusion parameters and LambdaMART on ``examples`` (one cluster number each)."""
+    rng = np.random.default_rng(seed)
+    folds = split_by_cluster(clusters, [1.0] * FOLDS, rng)
+    judged = {example.query.id: judgments[example.query.id] for example in examples}
+    progress("fusion parameters")
+    tuned = _fusion(index, examples, judged, folds)
+    progress("LambdaMART")
+    prepared = lambdamart.prepare(index, examples, tuned.retrieval, weights)
+    ranker = _lambdamart(prepared, judged, folds, tuned.retrieval, seed, threads, progress)
+    return Portfolio(sorted((tuned, ranker), key=lambda trained: -trained.scores.mean()))
+
+
+def _fusion(
+    index: Index, examples: Sequence[Example], judged: Judgments, folds: NDArray[np.int64]
+) -> Trained:
+    grid = score_grid(index, examples, judged)
+    rankings: dict[str, list[str]] = {}
+    for fold in range(FOLDS):
+        chosen = best_setting(grid[:, folds != fold])
+        outside = [e for e, f in zip(examples, folds, strict=True) if f == fold]
+        rankings.update(rank_with(index, outside, chosen))
+    final = best_setting(grid)
+    details = {"dense_weight": final.dense_weight, "title_boost": final.title_boost}
+    return Trained("fusion", final, None, score(judged, rankings), details)
+
+
+def _lambdamart(
+    prepared: Sequence[Prepared],
+    judged: Judgments,
+    folds: NDArray[np.int64],
+    retrieval: RetrievalParameters,
+    seed: int,
+    threads: int,
+    progress: Progress,
+) -> Trained:
+    parts = [[p for p, f in zip(prepared, folds, strict=True) if f == i] for i in range(FOLDS)]
+    best: tuple[Scores, float, int] | None = None
+    for base_weight in BASE_WEIGHTS:
+        rankings: dict[str, list[str]] = {}
+        trees: list[int] = []
+        for fold in range(FOLDS):
+            progress(f"LambdaMART, base weight {base_weight:g}, fold {fold + 1} of {FOLDS}")
+            # Early stopping looks at one of the training folds, never at the fold it is scored on.
+            first, second = (parts[i] for i in range(FOLDS) if i != fold)
+            count = lambdamart.choose_trees(
+                first, second, seed=seed, base_weight=base_weight, threads=threads
+            )
+            model = lambdamart.train(
+                [*first, *second], trees=count, seed=seed, base_weight=base_weight, threads=threads
+            )
+            trees.append(count)
+            rankings.update(lambdamart.rank(parts[fold], model))
+        scores = score(judged, rankings)
+        if best is None or scores.mean() > best[0].mean():
+            best = (scores, base_weight, round(float(np.mean(trees))))
+    assert best is not None  # noqa: S101 - BASE_WEIGHTS is not empty
+    scores, base_weight, count = best
+    model = lambdamart.train(
+        prepared, trees=count, seed=seed, base_weight=base_weight, threads=threads
+    )
+    return Trained(
+        "lambdamart",
+        retrieval,
+        dump_reranker(model.text, model.base_weight),
+        scores,
+        {"trees": count, "base_weight": base_weight},
+    )

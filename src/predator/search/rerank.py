@@ -1,0 +1,67 @@
+"""The second stage: a LambdaMART model over the ranking features."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predator.domain.errors import InputError
+from predator.search.features import FEATURES
+
+_HEADER = "predator-lambdamart/1"
+
+
+class Reranker:
+    """Scores feature matrices. Loaded from JSON that wraps LightGBM's text format."""
+
+    def __init__(self, booster: Any, base_weight: float) -> None:
+        self._booster = booster
+        self._base_weight = base_weight
+
+    def score(self, matrix: NDArray[np.float32], fused: NDArray[np.float32]) -> NDArray[np.float64]:
+        """One score per row of [rows, features], on top of the fused score; higher is better."""
+        trees: NDArray[np.float64] = self._booster.predict(matrix, num_threads=1)
+        scores: NDArray[np.float64] = self._base_weight * fused.astype(np.float64) + trees
+        return scores
+
+    def contributions(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """TreeSHAP by row: [rows, features + 1], the last column is the expected value."""
+        shares: NDArray[np.float64] = self._booster.predict(
+            matrix, num_threads=1, pred_contrib=True
+        )
+        return shares
+
+
+def dump_reranker(model_text: str, base_weight: float) -> bytes:
+    """The bytes kept in the object store: features by name, then LightGBM's own text."""
+    value = {
+        "format": _HEADER,
+        "features": list(FEATURES),
+        "base_weight": base_weight,
+        "model": model_text,
+    }
+    return json.dumps(value, indent=0).encode()
+
+
+def load_reranker(data: bytes) -> Reranker:
+    """The inverse of :func:`dump_reranker`; ``InputError`` where the file does not fit."""
+    import lightgbm
+
+    try:
+        value = json.loads(data)
+        header, names, text = value["format"], value["features"], value["model"]
+        base_weight = float(value["base_weight"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("the reranker file cannot be read", cure="train it again") from error
+    if header != _HEADER or tuple(names) != FEATURES or not isinstance(text, str):
+        raise InputError(
+            "the reranker was trained on other features than this version computes",
+            cure="train it again",
+        )
+    try:
+        return Reranker(lightgbm.Booster(model_str=text), base_weight)
+    except lightgbm.basic.LightGBMError as error:
+        raise InputError("the reranker's trees cannot be read", cure="train it again") from error

@@ -1,0 +1,1 @@
+"""Search over HTTP: one process that answers, records and follows git."""
