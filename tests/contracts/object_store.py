@@ -73,7 +73,7 @@ class ObjectStoreContract:
             return digest
 
         with ThreadPoolExecutor(8) as pool:
-            assert len(set(pool.map(put_and_get, range(80)))) == 4
+            assert len(set(pool.map(put_and_get, range(400)))) == 4
 
     def test_a_changed_file_is_noticed(self, store: ObjectStore) -> None:
         digest = store.put(b"original")

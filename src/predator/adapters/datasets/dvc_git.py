@@ -39,10 +39,10 @@ class DvcDatasets:
             raise InputError(
                 "the dataset stage's command is empty or holds '${' or a control character"
             )
-        self._root = root.expanduser().absolute()
+        self.root = root.expanduser().absolute()
         self._remote = remote.expanduser().absolute()
         self._command = list(stage_command)
-        self._history = History(self._root)
+        self._history = History(self.root)
 
     def build(self, cycle_id: str, inputs: Mapping[str, bytes]) -> DatasetVersion:
         notes = {"Cycle": checked_cycle_id(cycle_id), "Inputs": inputs_digest(inputs)}
@@ -63,14 +63,13 @@ class DvcDatasets:
     def fetch(self, version: DatasetVersion) -> bytes:
         cycle_id = version.path.parent.name
         if not is_cycle_id(cycle_id) or version.path != self._path(cycle_id):
-            raise InputError(f"{str(version.path)!r} is not a dataset of {self._root}")
+            raise InputError(f"{str(version.path)!r} is not a dataset of {self.root}")
         if version.path.exists():
             present = version.path.read_bytes()
             digest = hashlib.sha256(present).hexdigest()
             if digest == version.hash:
                 return present
-            latest = self._history.find({"Cycle": cycle_id})
-            if latest is None or latest[1].get("Dataset") != digest:
+            if self._history.find({"Cycle": cycle_id, "Dataset": digest}) is None:
                 raise IntegrityError(
                     f"the dataset {version.path} was changed after it was made",
                     cure="Delete the file and it is restored from the remote",
@@ -90,7 +89,7 @@ class DvcDatasets:
             if known is None:
                 request = {"name": name, "version": version, "revision": revision}
                 try:
-                    run_job(self._root, "register", request, lock)
+                    run_job(self.root, "register", request, lock)
                 except PredatorError as error:
                     raise InputError(error.cause) from error
             elif known != revision:
@@ -108,19 +107,19 @@ class DvcDatasets:
                 "remote": str(self._remote),
                 "target": str(target),
             }
-            run_job(self._root, "fetch", request, lock)
+            run_job(self.root, "fetch", request, lock)
             content = target.read_bytes()
             if hashlib.sha256(content).hexdigest() != version.hash:
                 raise IntegrityError(
                     f"the dataset of {cycle_id} came back from the remote with other bytes",
-                    cure=f"Look at {self._remote} and the cache in {self._root / '.dvc/cache'}",
+                    cure=f"Look at {self._remote} and the cache in {self.root / '.dvc/cache'}",
                 )
             if not version.path.exists():
                 _write(version.path, content)
         return content
 
     def _write_inputs(self, cycle_id: str, inputs: Mapping[str, bytes]) -> None:
-        folder = self._root / self._relative(cycle_id, "inputs")
+        folder = self.root / self._relative(cycle_id, "inputs")
         shutil.rmtree(folder, ignore_errors=True)
         for name, content in inputs.items():
             _write(folder / name, content)
@@ -135,17 +134,17 @@ class DvcDatasets:
             "remote": str(self._remote),
             "fresh": self._history.read(".dvc/config") is None,
         }
-        run_job(self._root, "build", request, lock)
+        run_job(self.root, "build", request, lock)
 
     def _tracked(self, cycle_id: str) -> list[str]:
         own = [self._relative(cycle_id, name) for name in _CYCLE_RECORDS]
         paths = [".dvc/.gitignore", ".dvc/config", ".dvcignore", *_RECORDS, *own]
-        return [path for path in paths if (self._root / path).exists()]
+        return [path for path in paths if (self.root / path).exists()]
 
     @contextmanager
     def _undone_unless_committed(self, cycle_id: str) -> Iterator[None]:
         """Undo the build inside where it fails, and first the one that a kill left half done."""
-        mark = self._root / ".git" / "predator-building"
+        mark = self.root / ".git" / "predator-building"
         if mark.exists():
             self._undo(mark.read_text("utf-8"))
         _write(mark, cycle_id.encode())
@@ -165,7 +164,7 @@ class DvcDatasets:
         known = [self._put_back(self._relative(cycle_id, name)) for name in _CYCLE_RECORDS]
         if any(known):
             self._path(cycle_id).unlink(missing_ok=True)
-            shutil.rmtree(self._root / self._relative(cycle_id, "inputs"), ignore_errors=True)
+            shutil.rmtree(self.root / self._relative(cycle_id, "inputs"), ignore_errors=True)
         else:
             shutil.rmtree(self._path(cycle_id).parent, ignore_errors=True)
 
@@ -173,16 +172,16 @@ class DvcDatasets:
         """Let ``path`` be as it was committed; whether it ever was."""
         committed = self._history.read(path)
         if committed is None:
-            (self._root / path).unlink(missing_ok=True)
+            (self.root / path).unlink(missing_ok=True)
         else:
-            _write(self._root / path, committed)
+            _write(self.root / path, committed)
         return committed is not None
 
     def _version(self, cycle_id: str, digest: str, revision: str) -> DatasetVersion:
-        return DatasetVersion(self._path(cycle_id), digest, revision, self._root / "dvc.lock")
+        return DatasetVersion(self._path(cycle_id), digest, revision, self.root / "dvc.lock")
 
     def _path(self, cycle_id: str) -> Path:
-        return self._root / self._relative(cycle_id, OUTPUT_NAME)
+        return self.root / self._relative(cycle_id, OUTPUT_NAME)
 
     def _relative(self, cycle_id: str, name: str) -> str:
         return f"datasets/{cycle_id}/{name}"
@@ -190,8 +189,8 @@ class DvcDatasets:
     @contextmanager
     def _alone(self) -> Iterator[int]:
         """One builder at a time; the kernel frees the folder when the last holder is gone."""
-        self._root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._root, os.O_RDONLY)
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.root, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield lock

@@ -118,9 +118,8 @@ def _session(model: bytes, threads: int) -> Any:
     options.inter_op_num_threads = 1
     # Threads that spin while they wait starve each other on a busy machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Every length is another shape: plans and arenas for each would only hold memory.
+    # Every length is another shape: a memory plan for each would only hold memory.
     options.enable_mem_pattern = False
-    options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(
         model,

@@ -106,17 +106,14 @@ class VectorCache:
         records["key"] = np.frombuffer(b"".join(fresh), f"V{KEY_BYTES}")
         records["vector"] = vectors[list(fresh.values())]
         records["crc"] = self._checksums(records)
-        with self.path.open("r+b") as file:
-            # A torn tail is shorter than a record: it is overwritten.
-            start = _HEADER.size + len(self._records) * self._record.itemsize
-            file.seek(start)
-            try:
-                file.write(records.tobytes())
-                file.flush()
-                os.fdatasync(file.fileno())
-            except OSError:
-                os.ftruncate(file.fileno(), start)
-                raise
+        with self.path.open("r+b", buffering=0) as file:
+            # A torn tail is shorter than a record, so it is overwritten. Where the disk fills
+            # up, what was written stays: whole records count, and nobody's view shrinks.
+            file.seek(_HEADER.size + len(self._records) * self._record.itemsize)
+            rest = memoryview(records.tobytes())
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fdatasync(file.fileno())
         self._refresh()
         return len(fresh)
 
@@ -180,3 +177,13 @@ class VectorCache:
             zlib.crc32(raw[start + _CRC_BYTES : start + size]) for start in range(0, len(raw), size)
         )
         return np.fromiter(sums, np.uint32, len(records))
+
+
+def keep(cache: VectorCache | None, keys: Sequence[bytes], vectors: Floats) -> None:
+    """Put into ``cache``, where there is one; a cache that fails costs time, not the result."""
+    if cache is None:
+        return
+    try:
+        cache.put(keys, vectors)
+    except PredatorError as error:
+        log.warning("%s", error)
