@@ -6,7 +6,7 @@ model a correction: with little data early stopping leaves the fusion order almo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ def prepare(
     index: Index,
     examples: Sequence[Example],
     parameters: RetrievalParameters,
-    weights: Mapping[str, float] | None = None,
+    weight: float = 1.0,
 ) -> list[Prepared]:
     """The examples' features under the retrieval parameters the release will have."""
     prepared = []
@@ -76,7 +76,7 @@ def prepare(
                 matrix_of(index, example, found),
                 found.fused.astype(np.float64),
                 example.grades_of(found),
-                (weights or {}).get(example.query.id, 1.0),
+                weight,
             )
         )
     return prepared
@@ -94,7 +94,9 @@ def rank(prepared: Sequence[Prepared], model: Model, k: int = 20) -> dict[str, l
     return rankings
 
 
-def train(data: Sequence[Prepared], *, trees: int, seed: int, base_weight: float, threads: int = 1) -> Model:
+def train(
+    data: Sequence[Prepared], *, trees: int, seed: int, base_weight: float, threads: int = 1
+) -> Model:
     """Fit a model with a fixed number of trees. Deterministic for the same data and seed."""
     import lightgbm
 
@@ -105,7 +107,12 @@ def train(data: Sequence[Prepared], *, trees: int, seed: int, base_weight: float
 
 
 def choose_trees(
-    fit: Sequence[Prepared], held_out: Sequence[Prepared], *, seed: int, base_weight: float, threads: int = 1
+    fit: Sequence[Prepared],
+    held_out: Sequence[Prepared],
+    *,
+    seed: int,
+    base_weight: float,
+    threads: int = 1,
 ) -> int:
     """How many trees serve unseen queries best: early stopping on ``held_out``."""
     import lightgbm

@@ -127,7 +127,9 @@ def _make(
         return " ".join(sentences[0].split()[:20])
     if method == "key_phrase":
         words = list(dict.fromkeys(_WORD.findall(" ".join(sentences[:6]))))
-        rare = sorted(words, key=lambda w: min((frequency.get(t, 1) for t in terms(w)), default=10**9))
+        rare = sorted(
+            words, key=lambda w: min((frequency.get(t, 1) for t in terms(w)), default=10**9)
+        )
         chosen = set(rare[:5])
         return " ".join(word for word in words if word in chosen)
     sentence = sentences[int(rng.integers(len(sentences)))]

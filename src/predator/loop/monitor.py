@@ -64,9 +64,7 @@ def detect(row: Row, baseline: Value, readings: Sequence[Reading], needed: int) 
         return Assessment(None, "the windows together are not beyond the threshold")
     if not _beyond_noise(row, baseline, pooled):
         return Assessment(None, "the change is within the noise of the windows")
-    signal = Signal(
-        row.signal, row.trigger, pooled.value, baseline.value, len(beyond), pooled.n
-    )
+    signal = Signal(row.signal, row.trigger, pooled.value, baseline.value, len(beyond), pooled.n)
     return Assessment(signal, f"{len(beyond)} of {len(values)} windows beyond the threshold")
 
 

@@ -25,6 +25,9 @@ from predator.search.rerank import dump_reranker
 
 FOLDS = 3
 BASE_WEIGHTS = (0.0, 2.0)
+"""Weights of the fused score under the trees: none, and about the reach of a grown model."""
+GENERATED_WEIGHT = 0.3
+"""A generated query counts for less than a judged one: its only known answer is its source."""
 
 Progress = Callable[[str], None]
 
@@ -58,20 +61,32 @@ def train_portfolio(
     clusters: NDArray[np.int64],
     seed: int,
     *,
-    weights: Mapping[str, float] | None = None,
+    generated: Sequence[Example] = (),
     threads: int = 1,
     progress: Progress = lambda _: None,
 ) -> Portfolio:
-    """Fit fusion parameters and LambdaMART on ``examples`` (one cluster number each)."""
+    """Fit fusion parameters and LambdaMART on ``examples`` (one cluster number each).
+
+    ``generated`` examples are learnt from in one more candidate and never scored.
+    """
     rng = np.random.default_rng(seed)
     folds = split_by_cluster(clusters, [1.0] * FOLDS, rng)
     judged = {example.query.id: judgments[example.query.id] for example in examples}
     progress("fusion parameters")
     tuned = _fusion(index, examples, judged, folds)
-    progress("LambdaMART")
-    prepared = lambdamart.prepare(index, examples, tuned.retrieval, weights)
-    ranker = _lambdamart(prepared, judged, folds, tuned.retrieval, seed, threads, progress)
-    return Portfolio(sorted((tuned, ranker), key=lambda trained: -trained.scores.mean()))
+    prepared = lambdamart.prepare(index, examples, tuned.retrieval)
+    work = _Work(prepared, judged, folds, tuned.retrieval, seed, threads, progress)
+    ranker = _lambdamart("lambdamart", work, (), BASE_WEIGHTS)
+    found = [tuned, ranker]
+    if generated:
+        extra = [
+            one
+            for one in lambdamart.prepare(index, generated, tuned.retrieval, GENERATED_WEIGHT)
+            if one.teaches
+        ]
+        base_weight = ranker.details["base_weight"]
+        found.append(_lambdamart("lambdamart+generated", work, extra, (base_weight,)))
+    return Portfolio(sorted(found, key=lambda trained: -trained.scores.mean()))
 
 
 def _fusion(
@@ -88,44 +103,54 @@ def _fusion(
     return Trained("fusion", final, None, score(judged, rankings), details)
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    prepared: Sequence[Prepared]
+    judged: Judgments
+    folds: NDArray[np.int64]
+    retrieval: RetrievalParameters
+    seed: int
+    threads: int
+    progress: Progress
+
+
 def _lambdamart(
-    prepared: Sequence[Prepared],
-    judged: Judgments,
-    folds: NDArray[np.int64],
-    retrieval: RetrievalParameters,
-    seed: int,
-    threads: int,
-    progress: Progress,
+    name: str, work: _Work, extra: Sequence[Prepared], base_weights: Sequence[float]
 ) -> Trained:
-    parts = [[p for p, f in zip(prepared, folds, strict=True) if f == i] for i in range(FOLDS)]
+    """The model with the best base weight out of fold, then fitted on everything."""
+    parts = [
+        [p for p, f in zip(work.prepared, work.folds, strict=True) if f == fold]
+        for fold in range(FOLDS)
+    ]
     best: tuple[Scores, float, int] | None = None
-    for base_weight in BASE_WEIGHTS:
+    for base_weight in base_weights:
         rankings: dict[str, list[str]] = {}
         trees: list[int] = []
         for fold in range(FOLDS):
-            progress(f"LambdaMART, base weight {base_weight:g}, fold {fold + 1} of {FOLDS}")
+            work.progress(f"{name}, base weight {base_weight:g}, fold {fold + 1} of {FOLDS}")
             # Early stopping looks at one of the training folds, never at the fold it is scored on.
             first, second = (parts[i] for i in range(FOLDS) if i != fold)
-            count = lambdamart.choose_trees(
-                first, second, seed=seed, base_weight=base_weight, threads=threads
-            )
-            model = lambdamart.train(
-                [*first, *second], trees=count, seed=seed, base_weight=base_weight, threads=threads
-            )
+            how = {"seed": work.seed, "base_weight": base_weight, "threads": work.threads}
+            count = lambdamart.choose_trees([*first, *extra], second, **how)
+            model = lambdamart.train([*first, *second, *extra], trees=count, **how)
             trees.append(count)
             rankings.update(lambdamart.rank(parts[fold], model))
-        scores = score(judged, rankings)
+        scores = score(work.judged, rankings)
         if best is None or scores.mean() > best[0].mean():
             best = (scores, base_weight, round(float(np.mean(trees))))
-    assert best is not None  # noqa: S101 - BASE_WEIGHTS is not empty
+    assert best is not None  # noqa: S101 - there is always a base weight
     scores, base_weight, count = best
     model = lambdamart.train(
-        prepared, trees=count, seed=seed, base_weight=base_weight, threads=threads
+        [*work.prepared, *extra],
+        trees=count,
+        seed=work.seed,
+        base_weight=base_weight,
+        threads=work.threads,
     )
     return Trained(
-        "lambdamart",
-        retrieval,
+        name,
+        work.retrieval,
         dump_reranker(model.text, model.base_weight),
         scores,
-        {"trees": count, "base_weight": base_weight},
+        {"trees": count, "base_weight": base_weight, "generated": len(extra)},
     )

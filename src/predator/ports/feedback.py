@@ -41,3 +41,7 @@ class Feedback(Protocol):
     def log_counts(self, since: float, until: float) -> Mapping[str, int]:
         """Fingerprints of the window's technical log lines (ETL, index, search) and how often."""
         ...
+
+    def backlog_s(self, at: float) -> float:
+        """Age at ``at`` of the oldest document accepted and not indexed yet; 0 where none waits."""
+        ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predator.domain.release import Release
-from predator.search.features import features
+from predator.search.features import FEATURES, features
 from predator.search.index import AnalysedQuery, Index
 from predator.search.rerank import Reranker
 from predator.search.retrieve import Candidates, retrieve
@@ -65,3 +66,21 @@ class Engine:
         scores = self._reranker.score(features(self.index, query, head), head.fused)
         order = np.argsort(-scores, kind="stable")
         return Ranking(head.rows[order], scores[order])
+
+    def explain(self, texts: Sequence[str]) -> dict[str, float]:
+        """Mean absolute TreeSHAP value of each feature over the candidates of ``texts``.
+
+        Empty where the release has no reranker or nothing was asked.
+        """
+        if self._reranker is None:
+            return {}
+        total = np.zeros(len(FEATURES))
+        rows = 0
+        for text in texts:
+            query, found = self.candidates(text)
+            head = found.take(self.release.retrieval.rerank)
+            if len(head.rows):
+                shares = self._reranker.contributions(features(self.index, query, head))
+                total += np.abs(shares[:, :-1]).sum(axis=0)
+                rows += len(shares)
+        return dict(zip(FEATURES, (total / rows).tolist(), strict=True)) if rows else {}

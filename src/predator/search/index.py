@@ -79,9 +79,7 @@ class Index:
 
     def set_vectors(self, rows: Sequence[int], vectors: NDArray[np.float32]) -> None:
         """Fill in the dense side; rows withdrawn meanwhile are passed over."""
-        live = [
-            i for i, row in enumerate(rows) if self._row_of.get(self.documents[row].id) == row
-        ]
+        live = [i for i, row in enumerate(rows) if self._row_of.get(self.documents[row].id) == row]
         self.vectors.add(np.asarray(rows, np.int64)[live], vectors[live])
 
     def analyse(self, text: str) -> AnalysedQuery:

@@ -102,9 +102,7 @@ class Processor:
 def clean(text: str) -> str:
     """NFC, without control characters, spaces collapsed, line breaks kept."""
     tidy = _CONTROL.sub(" ", unicodedata.normalize("NFC", text))
-    return "\n".join(
-        line for raw in tidy.split("\n") if (line := _SPACE.sub(" ", raw).strip())
-    )
+    return "\n".join(line for raw in tidy.split("\n") if (line := _SPACE.sub(" ", raw).strip()))
 
 
 _UKRAINIAN = re.compile(r"[іїєґІЇЄҐ]")

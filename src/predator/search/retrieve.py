@@ -121,9 +121,7 @@ def retrieve(
     bm25_rank = _ranks(rows, lexical_rows)
     dense_rank = _ranks(rows, dense_rows)
     fused = fuse(parameters, bm25, cosine, bm25_rank, dense_rank)
-    found = Candidates(
-        rows, bm25, cosine, bm25_rank, dense_rank, fused, everywhere, title
-    )
+    found = Candidates(rows, bm25, cosine, bm25_rank, dense_rank, fused, everywhere, title)
     return found.reordered(bm25, fused)
 
 

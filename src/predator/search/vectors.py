@@ -75,9 +75,7 @@ class VectorIndex:
         order = np.lexsort((rows, -cosines))
         return rows[order], cosines[order]
 
-    def cosines(
-        self, rows: NDArray[np.int64], vector: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def cosines(self, rows: NDArray[np.int64], vector: NDArray[np.float32]) -> NDArray[np.float32]:
         """Exact cosines of ``rows``; NaN where a row has no vector yet."""
         out = np.full(len(rows), np.nan, np.float32)
         present = self.has(rows)

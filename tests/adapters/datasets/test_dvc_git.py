@@ -142,11 +142,15 @@ def test_a_clone_pulls_the_same_bytes(datasets: DvcDatasets, folder: Path) -> No
             copy = folder / "clone" / source.relative_to(datasets.root)
             assert copy.read_bytes() == source.read_bytes()
     assert git(datasets.root, "status", "--short") == ""
-    status = [sys.executable, "-m", "dvc", "status"]
-    clean = subprocess.run(
-        status, cwd=folder / "clone", env=os.environ | elsewhere, capture_output=True, text=True
+    status = subprocess.run(
+        [sys.executable, "-m", "dvc", "status"],
+        cwd=folder / "clone",
+        env=os.environ | elsewhere,
+        check=True,
+        capture_output=True,
+        text=True,
     )
-    assert "up to date" in clean.stdout
+    assert "up to date" in status.stdout
 
 
 def test_the_commit_names_cycle_inputs_and_dataset(datasets: DvcDatasets) -> None:

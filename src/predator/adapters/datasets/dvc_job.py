@@ -45,7 +45,7 @@ def build(request: Mapping[str, Any]) -> None:
     except ReproductionError as error:
         if isinstance(error.__cause__, StageCmdFailedError):
             sys.exit(STAGE_FAILED)
-        raise error.__cause__ or error from error
+        raise
     repo.push([request["name"], f"{request['inputs']}.dvc"])
 
 
@@ -104,7 +104,8 @@ def _open(remote: str, fresh: bool) -> Any:
     logging.getLogger("dvc").setLevel(logging.ERROR)
     if fresh or not (root / ".dvc" / "config").exists():
         # Nothing was ever committed here: what lies in .dvc is the start of a killed first build.
-        Repo.init(str(root), force=True).close()
+        # Without no_scm DVC would take the lock of git's index, which a kill leaves behind.
+        Repo.init(str(root), no_scm=True, force=True).close()
     sweep(root / ".dvc" / "tmp")
     _configure(root / ".dvc" / "config", remote)
     return Repo(str(root))
@@ -117,6 +118,7 @@ def _configure(path: Path, remote: str) -> None:
         "core": {"remote": REMOTE, "analytics": "false", "check_update": "false"},
         f'remote "{REMOTE}"': {"url": remote},
     }
+    config.get("core", {}).pop("no_scm", None)
     for section, values in wanted.items():
         config.setdefault(section, {}).update(values)
     part = path.with_name("config.part")

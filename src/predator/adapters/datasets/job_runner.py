@@ -33,7 +33,7 @@ def run_job(root: Path, name: str, request: Mapping[str, Any], lock: int) -> Non
                 job = subprocess.Popen(
                     [sys.executable, *module, str(lifeline)],
                     cwd=root,
-                    env=_environment(root),
+                    env=_environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
@@ -66,16 +66,18 @@ def _kill(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _environment(root: Path) -> dict[str, str]:
-    """Ours, without what would bend DVC or the stage's ``python``, and with nothing sent out."""
+def _environment() -> dict[str, str]:
+    """Ours, without what would bend DVC or the stage's ``python``, and with nothing sent out.
+
+    DVC's folders are relative to the job's: it expands ``$`` in an absolute one.
+    """
     dropped = ("DVC_", "PYENV_", "GIT_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
-    elsewhere = str(root / ".dvc" / "tmp" / "elsewhere")
     return kept | {
         "DVC_NO_ANALYTICS": "1",
-        "DVC_GLOBAL_CONFIG_DIR": elsewhere,
-        "DVC_SYSTEM_CONFIG_DIR": elsewhere,
-        "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site"),
+        "DVC_GLOBAL_CONFIG_DIR": ".dvc/tmp/none",
+        "DVC_SYSTEM_CONFIG_DIR": ".dvc/tmp/none",
+        "DVC_SITE_CACHE_DIR": ".dvc/tmp/site",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "PYTHONUTF8": "1",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from predator.domain.errors import IntegrityError
+from predator.domain.errors import InputError
 from predator.search.encoder.files import EncoderFiles
 
 Floats = NDArray[np.float32]
@@ -106,7 +106,7 @@ def _tokenizer(data: bytes, max_tokens: int) -> Any:
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_tokens)
     except Exception as error:  # the library raises bare Exception
-        raise IntegrityError(f"the encoder's tokenizer cannot be read: {error}") from None
+        raise InputError(f"the encoder's tokenizer cannot be read: {error}") from None
     return tokenizer
 
 

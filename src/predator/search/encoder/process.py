@@ -51,6 +51,11 @@ class EncoderProcess:
         )
         self._send({"files": describe(files), "nice": nice})
 
+    @property
+    def pid(self) -> int:
+        """The system's number for the process."""
+        return self._process.pid
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings [len(texts), dim].
 

@@ -95,7 +95,11 @@ class Ingest:
             except Exception as error:
                 self._instruments.index_errors.inc()
                 self._store.log(
-                    time.time(), "index", "error", f"index failed: {type(error).__name__}", str(error)
+                    time.time(),
+                    "index",
+                    "error",
+                    f"index failed: {type(error).__name__}",
+                    str(error),
                 )
             with self._lock:
                 self._pending -= len(documents)

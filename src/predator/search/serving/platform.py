@@ -102,7 +102,9 @@ class Platform:
         ranking = route.engine.rank(request.query, request.k)
         hits = self._hits(request, ranking.rows.tolist(), ranking.scores.tolist())
         took_ms = (time.perf_counter() - started) * 1e3
-        self._record(query_id, request, unit, route.engine, route.experiment, route.variant, hits, took_ms)
+        self._record(
+            query_id, request, unit, route.engine, route.experiment, route.variant, hits, took_ms
+        )
         self.instruments.search_seconds.observe(took_ms / 1e3)
         if not hits:
             self.instruments.zero_results.inc()
@@ -167,9 +169,7 @@ class Platform:
 
     def accept_documents(self, documents: Sequence[NewDocument]) -> int:
         """Queue documents; at return a crash no longer loses them."""
-        self._ingest.accept(
-            [Document(d.id, d.title, d.text, d.category) for d in documents]
-        )
+        self._ingest.accept([Document(d.id, d.title, d.text, d.category) for d in documents])
         return len(documents)
 
     def flip(self, digest: str) -> None:
@@ -219,7 +219,11 @@ class Platform:
 
     def _hits(self, request: SearchRequest, rows: list[int], scores: list[float]) -> list[Hit]:
         query = self.index.analyse(request.query)
-        weights = dict(zip(dict.fromkeys(query.terms), self.index.all.idf(query.term_ids).tolist(), strict=True))
+        weights = dict(
+            zip(
+                dict.fromkeys(query.terms), self.index.all.idf(query.term_ids).tolist(), strict=True
+            )
+        )
         wanted = frozenset(weights)
         hits = []
         for row, score in zip(rows, scores, strict=True):

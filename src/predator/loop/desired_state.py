@@ -1,0 +1,102 @@
+"""Writes to the GitOps repository: each one commit, idempotent by cycle and step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from predator.domain.errors import ConflictError, PredatorError
+from predator.ports.gitops import Commit, GitOps
+from predator.search.desired import (
+    Desired,
+    Holdback,
+    LiveRelease,
+    RunningExperiment,
+    experiments_path,
+    parse,
+    render_experiments,
+    render_values,
+    values_path,
+)
+
+ATTEMPTS = 5
+
+
+class DesiredState:
+    """One contour's files in the GitOps repository."""
+
+    def __init__(self, gitops: GitOps, contour: str) -> None:
+        self._gitops = gitops
+        self._values, self._experiments = values_path(contour), experiments_path(contour)
+
+    def read(self, revision: str | None = None) -> Desired:
+        """What git wants at ``revision`` (default: head)."""
+        values = self._gitops.read(self._values, revision)
+        if values is None:
+            raise PredatorError("the GitOps repository holds no release for this contour")
+        return parse(values, self._gitops.read(self._experiments, revision))
+
+    def set_release(
+        self,
+        release: LiveRelease,
+        holdback: Holdback | None,
+        subject: str,
+        trailers: Mapping[str, str],
+    ) -> str:
+        """Make ``release`` live and end any experiment; the old release may be held back."""
+        return self._commit(
+            lambda: {
+                self._values: render_values(release, self._gitops.read(self._values)),
+                self._experiments: render_experiments(None, holdback),
+            },
+            subject,
+            trailers,
+        )
+
+    def set_experiment(
+        self, experiment: RunningExperiment | None, subject: str, trailers: Mapping[str, str]
+    ) -> str:
+        """Start or end the experiment; the release block is not touched."""
+        return self._commit(
+            lambda: {self._experiments: render_experiments(experiment, None)}, subject, trailers
+        )
+
+    def end_watch(self, subject: str, trailers: Mapping[str, str]) -> str:
+        """End the hold-back; the release block is not touched."""
+        return self.set_experiment(None, subject, trailers)
+
+    def restore(self, bad_revision: str, subject: str, trailers: Mapping[str, str]) -> str:
+        """One forward commit that puts back the release block from before ``bad_revision``.
+
+        Commits in between stay; they touch other files. Carries ``Reverts: <bad_revision>``.
+        """
+        before = self.read(self._parent(bad_revision)).release
+        return self._commit(
+            lambda: {self._values: render_values(before, self._gitops.read(self._values))},
+            subject,
+            {**trailers, "Reverts": bad_revision},
+        )
+
+    def reverts(self, bad_revision: str) -> list[Commit]:
+        """The commits that restore what ``bad_revision`` replaced."""
+        return [
+            commit
+            for commit in self._gitops.log(1000)
+            if commit.trailers.get("Reverts") == bad_revision
+        ]
+
+    def _parent(self, revision: str) -> str:
+        log = [commit.revision for commit in self._gitops.log(1000)]
+        if revision not in log or log.index(revision) + 1 >= len(log):
+            raise PredatorError(f"nothing stands before revision {revision[:12]}")
+        return log[log.index(revision) + 1]
+
+    def _commit(
+        self, changes: Callable[[], Mapping[str, str]], subject: str, trailers: Mapping[str, str]
+    ) -> str:
+        for _ in range(ATTEMPTS):
+            parent = self._gitops.head()
+            try:
+                return self._gitops.commit(changes(), subject, trailers, parent=parent)
+            except ConflictError:
+                continue
+        raise ConflictError(f"{subject}: others kept moving the GitOps repository")
