@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
-_CYCLE_ID = re.compile(r"si_(\d{4})_(\d{2})_(\d{2})_(\d{3,})\Z")
+_CYCLE_ID = re.compile(r"si_(\d{4})_(\d{2})_(\d{2})_(\d{3,})\Z", re.ASCII)
 
 
 def cycle_id(day: date, number: int) -> str:

@@ -19,7 +19,8 @@ class RetrievalParameters:
     side in a ``weighted`` sum of z-scores (0 = lexical alone, 1 = dense alone). ``rerank`` fused
     documents reach the reranker. ``rrf_k`` is
     the constant of reciprocal rank fusion (Cormack et al. 2009). ``title_boost`` weighs the
-    lexical score of the title alone, added to that of the whole text.
+    lexical score of the title alone, added to that of the whole text (where scores are fused;
+    reciprocal rank fusion looks at the ranks of the whole text).
     """
 
     fusion: FusionKind = "rrf"

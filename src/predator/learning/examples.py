@@ -13,7 +13,7 @@ from predator.domain.release import RetrievalParameters
 from predator.search.engine import QueryEncoder
 from predator.search.features import features
 from predator.search.index import AnalysedQuery, Index
-from predator.search.retrieve import Candidates, fuse, retrieve
+from predator.search.retrieve import Candidates, retrieve
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,7 @@ class Example:
 
     def refused(self, parameters: RetrievalParameters) -> Candidates:
         """The same candidates in the order that other fusion parameters give."""
-        bm25 = self.found.all.bm25 + np.float32(parameters.title_boost) * self.found.title.bm25
-        fused = fuse(
-            parameters, bm25, self.found.cosine, self.found.bm25_rank, self.found.dense_rank
-        )
-        return self.found.reordered(bm25, fused)
+        return self.found.refused(parameters)
 
     def ids(self, index: Index, rows: NDArray[np.int64]) -> list[str]:
         return [index.documents[row].id for row in rows]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -111,7 +112,8 @@ def fingerprint(query: str) -> str:
 
 def diversity(queries: Sequence[str]) -> float:
     """Distinct-2: the share of distinct word pairs among all (Li et al. 2016), 0 to 1."""
-    pairs = [pair for query in queries for pair in zip(t := terms(query), t[1:], strict=False)]
+    words = [terms(query) for query in queries]
+    pairs = [pair for one in words for pair in pairwise(one)]
     return len(set(pairs)) / len(pairs) if pairs else 0.0
 
 

@@ -84,6 +84,10 @@ class DesiredState:
             if commit.trailers.get("Reverts") == bad_revision
         ]
 
+    def history(self) -> list[str]:
+        """Subjects of the commits, newest first."""
+        return [f"{commit.revision[:8]} {commit.subject}" for commit in self._gitops.log(1000)]
+
     def _parent(self, revision: str) -> str:
         log = [commit.revision for commit in self._gitops.log(1000)]
         if revision not in log or log.index(revision) + 1 >= len(log):

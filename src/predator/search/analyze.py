@@ -12,6 +12,7 @@ SCHEMA = "all+title+title-trigrams/words-camel-stem-en-lemma-uk-ru/1"
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[^\W_]+")
 _CYRILLIC = re.compile(r"[\u0400-\u04ff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _APOSTROPHE = re.compile(r"(?<=[\u0400-\u04ff])['\u2019\u02bc](?=[\u0400-\u04ff])")
 
 
@@ -37,7 +38,15 @@ def terms(text: str) -> list[str]:
 
     Identifiers are split at case changes and punctuation (``readCSV_file`` → ``read csv file``),
     English words are stemmed (Snowball), Cyrillic words are lemmatised (simplemma, uk then ru).
+    Any text is allowed.
     """
+    try:
+        return _terms(text)
+    except UnicodeEncodeError:
+        return _terms(_SURROGATE.sub(" ", text))
+
+
+def _terms(text: str) -> list[str]:
     if _CYRILLIC.search(text):
         joined = _APOSTROPHE.sub("\u02bc", text)
         tokens: list[str] = _stemmer().analyze(_CAMEL.sub(" ", joined))

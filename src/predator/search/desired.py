@@ -7,9 +7,10 @@ that a commit that restores a release never conflicts with one that ends an expe
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
 
 from predator.domain.errors import InputError
 
@@ -51,6 +52,9 @@ class Desired:
     holdback: Holdback | None = None
 
 
+Block = TypeVar("Block", LiveRelease, RunningExperiment, Holdback)
+
+
 def values_path(contour: str) -> str:
     return f"environments/{contour}/values.yaml"
 
@@ -60,24 +64,43 @@ def experiments_path(contour: str) -> str:
 
 
 def parse(values: str, experiments: str | None) -> Desired:
-    """Read both files; ``InputError`` where they are not what this version writes."""
+    """Read both files; ``InputError`` where they are not what this version writes.
+
+    ``values.yaml`` may hold other Helm values beside the release; ``experiments.yaml`` may not,
+    so that a misspelt experiment is not taken for none.
+    """
     try:
-        release = LiveRelease(**_mapping(_load(values)["search"])["release"])
-        search = _mapping(_mapping(_load(experiments or "")).get("search"))
-        experiment, holdback = search.get("experiment"), search.get("holdback")
+        release = _block(LiveRelease, _mapping(_load(values).get("search")).get("release"))
+        outer = _load(experiments or "")
+        search = _mapping(outer.get("search"))
+        unknown = (outer.keys() - {"search"}) | (search.keys() - {"experiment", "holdback"})
+        if unknown:
+            raise ValueError(f"unknown key {sorted(map(str, unknown))[0]!r} among the experiments")
+        if release is None:
+            raise ValueError("there is no search.release")
         return Desired(
             release,
-            RunningExperiment(**experiment) if experiment else None,
-            Holdback(**holdback) if holdback else None,
+            _block(RunningExperiment, search.get("experiment")),
+            _block(Holdback, search.get("holdback")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"the GitOps values cannot be read: {error}") from error
 
 
 def render_values(release: LiveRelease, previous: str | None) -> str:
-    """``values.yaml`` with the release block set; comments in ``previous`` stay."""
-    document = _load(previous or "# The release that serves. Commits change it; nothing else.\n{}")
-    document.setdefault("search", {})["release"] = asdict(release)
+    """``values.yaml`` with the release block set; comments and other values in ``previous`` stay.
+
+    ``InputError`` where ``previous`` is not a file of values.
+    """
+    try:
+        document = _load(
+            previous or "# The release that serves. Commits change it; nothing else.\n{}"
+        )
+        if not _mapping(document.get("search")):
+            document["search"] = {}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the GitOps values cannot be changed: {error}") from error
+    document["search"]["release"] = asdict(release)
     return _dump(document)
 
 
@@ -103,18 +126,44 @@ def _yaml() -> Any:
 
 
 def _load(text: str) -> Any:
-    from ruamel.yaml.error import YAMLError
-
+    """The mapping in ``text``; ``ValueError`` or ``TypeError`` where there is none."""
     try:
-        return _yaml().load(text) or {}
-    except YAMLError as error:
+        value = _yaml().load(text)
+    except Exception as error:
+        # Beside YAMLError, broken tags and deep nesting raise half a dozen builtin errors.
         raise ValueError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
+    return {} if value is None else _mapping(value)
 
 
 def _dump(value: Any) -> str:
     buffer = io.StringIO()
     _yaml().dump(value, buffer)
     return buffer.getvalue()
+
+
+def _block(kind: type[Block], value: Any) -> Block | None:
+    """The dataclass ``kind`` from a mapping with exactly its fields, each of its very type."""
+    if value is None:
+        return None
+    given = _mapping(value)
+    names = [field.name for field in fields(kind)]
+    if set(given) != set(names):
+        wrong = sorted(map(str, set(given) ^ set(names)))
+        raise ValueError(f"{kind.__name__} has {', '.join(names)}: see {wrong[0]!r}")
+    return kind(**{name: _share(v) if name == "share" else _text(v) for name, v in given.items()})
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, found {str(value)[:40]!r}")
+    return str(value)
+
+
+def _share(value: Any) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not 0 <= value <= 1:
+        raise ValueError(f"expected a share between 0 and 1, found {str(value)[:40]!r}")
+    return float(value)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -82,7 +82,7 @@ class ForwardField:
 
     def idf(self, term_ids: NDArray[np.int32]) -> Floats:
         """BM25's inverse document frequency, ln(1 + (N - df + ½)/(df + ½))."""
-        known = term_ids < self._document_frequency.size
+        known = (term_ids >= 0) & (term_ids < self._document_frequency.size)
         frequency = np.zeros(len(term_ids), np.float32)
         frequency[known] = self._document_frequency.values[term_ids[known]]
         n = max(self._documents, 1)

@@ -67,7 +67,7 @@ class Index:
                 self.title.add(self._ids(title_terms), len(self._vocabulary))
                 self.title_grams.add(self._ids(grams(document.title)), len(self._vocabulary))
                 self.documents.append(document)
-                self.lexical.add(row, all_terms, title_terms)
+                self.lexical.add(row, all_terms)
                 old = self._row_of.get(document.id)
                 if old is not None:
                     self.lexical.remove([old])
@@ -79,11 +79,14 @@ class Index:
 
     def set_vectors(self, rows: Sequence[int], vectors: NDArray[np.float32]) -> None:
         """Fill in the dense side; rows withdrawn meanwhile are passed over."""
-        live = [i for i, row in enumerate(rows) if self._row_of.get(self.documents[row].id) == row]
-        self.vectors.add(np.asarray(rows, np.int64)[live], vectors[live])
+        with self._lock:
+            live = [
+                i for i, row in enumerate(rows) if self._row_of.get(self.documents[row].id) == row
+            ]
+            self.vectors.add(np.asarray(rows, np.int64)[live], vectors[live])
 
     def analyse(self, text: str) -> AnalysedQuery:
-        """The query's terms; terms that no document holds get ids past the vocabulary."""
+        """The query's terms; terms that no document holds get ids below 0."""
         query_terms = terms(text)
         counts = Counter(query_terms)
         return AnalysedQuery(
@@ -99,8 +102,8 @@ class Index:
         return term in self._vocabulary
 
     def _lookup(self, words: Iterable[str]) -> NDArray[np.int32]:
-        """Ids of distinct words; unknown ones get distinct ids past the vocabulary."""
-        unknown = count(len(self._vocabulary))
+        """Ids of distinct words; unknown ones get ids that no word will ever have."""
+        unknown = count(-1, -1)
         known = self._vocabulary
         return np.asarray(
             [known[word] if word in known else next(unknown) for word in words], np.int32

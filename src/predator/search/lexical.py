@@ -15,7 +15,7 @@ Scores = NDArray[np.float32]
 
 
 class LexicalIndex:
-    """Inverted lists of two fields, ``all`` and ``title``; rows are the caller's numbers.
+    """Inverted lists of title and text together; rows are the caller's numbers.
 
     One writer, many readers: a search sees the state of the last :meth:`commit`.
     BM25 with tantivy's fixed k1 = 1.2 and b = 0.75.
@@ -24,20 +24,18 @@ class LexicalIndex:
     def __init__(self) -> None:
         builder = tantivy.SchemaBuilder()
         builder.add_unsigned_field("row", stored=False, indexed=True, fast=True)
-        for field in ("all", "title"):
-            builder.add_text_field(
-                field, stored=False, tokenizer_name="whitespace", index_option="freq"
-            )
+        builder.add_text_field(
+            "all", stored=False, tokenizer_name="whitespace", index_option="freq"
+        )
         self._schema = builder.build()
         self._index = tantivy.Index(self._schema)
         self._writer = self._index.writer(heap_size=64_000_000, num_threads=1)
         self._searcher = self._index.searcher()
 
-    def add(self, row: int, all_terms: Sequence[str], title_terms: Sequence[str]) -> None:
+    def add(self, row: int, terms: Sequence[str]) -> None:
         document = tantivy.Document()
         document.add_unsigned("row", row)
-        document.add_text("all", " ".join(all_terms))
-        document.add_text("title", " ".join(title_terms))
+        document.add_text("all", " ".join(terms))
         self._writer.add_document(document)
 
     def remove(self, rows: Iterable[int]) -> None:
@@ -50,18 +48,14 @@ class LexicalIndex:
         self._index.reload()
         self._searcher = self._index.searcher()
 
-    def search(
-        self, query_terms: Sequence[str], depth: int, title_boost: float = 0.0
-    ) -> tuple[Rows, Scores]:
+    def search(self, query_terms: Sequence[str], depth: int) -> tuple[Rows, Scores]:
         """The best ``depth`` rows and their scores, best first; empty where no term matches."""
         if not query_terms:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         should = tantivy.Occur.Should
         clauses: list[Any] = []
         for term, count in Counter(query_terms).items():
-            clauses.append((should, self._term("all", term, float(count))))
-            if title_boost > 0:
-                clauses.append((should, self._term("title", term, count * title_boost)))
+            clauses.append((should, self._term(term, float(count))))
         searcher = self._searcher
         hits = searcher.search(tantivy.Query.boolean_query(clauses), depth, count=False).hits
         rows = searcher.fast_field_values("row", [address for _, address in hits])
@@ -70,6 +64,6 @@ class LexicalIndex:
             np.asarray([score for score, _ in hits], np.float32),
         )
 
-    def _term(self, field: str, term: str, boost: float) -> Any:
-        query = tantivy.Query.term_query(self._schema, field, term, index_option="freq")
+    def _term(self, term: str, boost: float) -> Any:
+        query = tantivy.Query.term_query(self._schema, "all", term, index_option="freq")
         return query if boost == 1.0 else tantivy.Query.boost_query(query, boost)

@@ -43,17 +43,29 @@ class Rules:
         """The inverse of :meth:`dump`; ``InputError`` where the file or a pattern is broken."""
         try:
             value = json.loads(data)
-            for pattern in value["entities"].values():
+            categories, entities = value["categories"], value["entities"]
+            for weights in categories.values():
+                if not all(type(weight) in {int, float} for weight in weights.values()):
+                    raise TypeError("a term's weight is not a number")
+            for pattern in entities.values():
                 re.compile(pattern)
-            return cls(value["categories"], value["entities"])
-        except (ValueError, KeyError, TypeError, AttributeError, re.error) as error:
+            return cls(categories, entities)
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+            re.error,
+        ) as error:
             raise InputError(f"the processor rules cannot be read: {error}") from error
 
 
 DEFAULT_ENTITIES = {
     "identifier": r"\b[A-Za-z_][A-Za-z0-9]*(?:[._][A-Za-z0-9]+)+\b",
     "year": r"\b(?:19|20)\d{2}\b",
-    "quantity": r"\b\d+(?:[.,]\d+)?\s?(?:%|kg|mg|ml|mm|cm|km|GB|MB|kHz|MHz|GHz|V|W)\b",
+    "quantity": r"\b\d+(?:[.,]\d+)?\s?(?:%|(?:kg|mg|ml|mm|cm|km|GB|MB|kHz|MHz|GHz|V|W)\b)",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from predator.domain.errors import InputError
 from predator.search.features import FEATURES
+from predator.search.trees import canonical_model
 
 _HEADER = "predator-lambdamart/1"
 
@@ -54,14 +56,17 @@ def load_reranker(data: bytes) -> Reranker:
         value = json.loads(data)
         header, names, text = value["format"], value["features"], value["model"]
         base_weight = float(value["base_weight"])
-    except (ValueError, KeyError, TypeError) as error:
+        if not isinstance(text, str) or not math.isfinite(base_weight):
+            raise TypeError("a field is of the wrong type")
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError("the reranker file cannot be read", cure="train it again") from error
-    if header != _HEADER or tuple(names) != FEATURES or not isinstance(text, str):
+    if header != _HEADER or names != list(FEATURES):
         raise InputError(
             "the reranker was trained on other features than this version computes",
             cure="train it again",
         )
     try:
-        return Reranker(lightgbm.Booster(model_str=text), base_weight)
-    except lightgbm.basic.LightGBMError as error:
+        booster = lightgbm.Booster(model_str=canonical_model(text, FEATURES))
+        return Reranker(booster, base_weight)
+    except (ValueError, lightgbm.basic.LightGBMError) as error:
         raise InputError("the reranker's trees cannot be read", cure="train it again") from error

@@ -34,10 +34,18 @@ class Candidates:
         """The first ``count``."""
         return self._pick(np.arange(min(count, len(self.rows))))
 
-    def reordered(self, bm25: Floats, fused: Floats) -> Candidates:
-        """The same rows under other scores (in the present order of rows), best first."""
-        changed = replace(self, bm25=bm25, fused=fused)
-        return changed._pick(np.lexsort((self.rows, -fused)))
+    def refused(self, parameters: RetrievalParameters) -> Candidates:
+        """The same rows under other fusion parameters: bit for bit what :func:`retrieve` gives.
+
+        Serving and training share it, so that a model is never asked about scores that it has
+        not learnt from.
+        """
+        # A floating-point sum depends on the order of its terms, so they always go by row.
+        by_row = self._pick(np.argsort(self.rows))
+        bm25 = by_row.all.bm25 + np.float32(parameters.title_boost) * by_row.title.bm25
+        fused = fuse(parameters, bm25, by_row.cosine, by_row.bm25_rank, by_row.dense_rank)
+        changed = replace(by_row, bm25=bm25, fused=fused)
+        return changed._pick(np.lexsort((changed.rows, -fused)))
 
     def _pick(self, order: NDArray[np.int64]) -> Candidates:
         def field(scores: FieldScores) -> FieldScores:
@@ -102,9 +110,10 @@ def retrieve(
     """Both sides' best ``depth``, exact scores for all of them, in fused order.
 
     ``vector`` is the query's embedding, ``None`` to search the lexical side alone. Rows whose
-    fused order does not exist (a kind that ignores one side) still come, last.
+    fused order does not exist (a kind that ignores one side) still come, last. Which rows come
+    depends on ``depth`` and on whether the dense side is asked, on no other parameter.
     """
-    lexical_rows, _ = index.lexical.search(query.terms, parameters.depth, parameters.title_boost)
+    lexical_rows, _ = index.lexical.search(query.terms, parameters.depth)
     if vector is None or parameters.fusion == "bm25":
         dense_rows = np.empty(0, np.int64)
     else:
@@ -112,7 +121,6 @@ def retrieve(
     rows = np.union1d(lexical_rows, dense_rows).astype(np.int64)
     everywhere = index.all.score(rows, query.term_ids, query.weights)
     title = index.title.score(rows, query.term_ids, query.weights)
-    bm25 = everywhere.bm25 + np.float32(parameters.title_boost) * title.bm25
     cosine = (
         np.full(len(rows), np.nan, np.float32)
         if vector is None
@@ -120,9 +128,9 @@ def retrieve(
     )
     bm25_rank = _ranks(rows, lexical_rows)
     dense_rank = _ranks(rows, dense_rows)
-    fused = fuse(parameters, bm25, cosine, bm25_rank, dense_rank)
-    found = Candidates(rows, bm25, cosine, bm25_rank, dense_rank, fused, everywhere, title)
-    return found.reordered(bm25, fused)
+    bm25 = everywhere.bm25
+    found = Candidates(rows, bm25, cosine, bm25_rank, dense_rank, bm25, everywhere, title)
+    return found.refused(parameters)
 
 
 def _ranks(rows: NDArray[np.int64], ranked: NDArray[np.int64]) -> NDArray[np.int64]:

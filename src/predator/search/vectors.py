@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 EXACT_BELOW = 4096
 """Under this many vectors a plain matrix product is exact and as fast as the graph."""
 
+CHUNK = 8
+"""Vectors added under one hold of the lock: some 2 ms, the most that a search waits."""
+
 
 class VectorIndex:
     """Vectors by row, some of which may still be missing (they fill in behind the lexical side)."""
 
     def __init__(self, dimension: int) -> None:
+        # Loaded after usearch, ONNX Runtime crashes the process: both carry their own C++ runtime.
+        import onnxruntime  # noqa: F401
         from usearch.index import Index
 
         self.dimension = dimension
@@ -41,13 +46,15 @@ class VectorIndex:
         rows, vectors = rows[fresh], vectors[fresh]
         if not len(rows):
             return
-        with self._lock:
-            self._grow(int(rows.max()) + 1)
-            self._matrix[rows] = vectors
-            self._graph.add(rows.astype(np.uint64), vectors, threads=1)
-            self._present[rows] = True
-            self._high = max(self._high, int(rows.max()) + 1)
-            self._count += len(rows)
+        for start in range(0, len(rows), CHUNK):
+            part, values = rows[start : start + CHUNK], vectors[start : start + CHUNK]
+            with self._lock:
+                self._grow(int(part.max()) + 1)
+                self._matrix[part] = values
+                self._graph.add(part.astype(np.uint64), values, threads=1)
+                self._present[part] = True
+                self._high = max(self._high, int(part.max()) + 1)
+                self._count += len(part)
 
     def remove(self, row: int) -> None:
         with self._lock:
@@ -69,7 +76,8 @@ class VectorIndex:
             best = best[np.lexsort((best, -cosines[best]))]
             best = best[np.isfinite(cosines[best])]
             return best.astype(np.int64), cosines[best].astype(np.float32)
-        found = self._graph.search(vector, depth, threads=1)
+        with self._lock:  # usearch grows in place: a search during an add can crash the process
+            found = self._graph.search(vector, depth, threads=1)
         rows = found.keys.astype(np.int64)
         cosines = self.cosines(rows, vector)
         order = np.lexsort((rows, -cosines))

@@ -160,11 +160,11 @@ def test_the_commit_names_cycle_inputs_and_dataset(datasets: DvcDatasets) -> Non
     assert f"Cycle: {CYCLE}" in trailers
     assert f"Dataset: {version.hash}" in trailers
     assert git(datasets.root, "fsck", "--strict") == ""
-    pipeline = YAML(typ="safe").load(datasets.root / "dvc.yaml")
+    pipeline = YAML(typ="safe").load(version.path.with_name("dvc.yaml"))
     entry = pipeline["stages"][f"dataset-{CYCLE}"]
     assert entry["cmd"].startswith("python '")
     assert entry["cmd"].endswith(f" datasets/{CYCLE}/inputs datasets/{CYCLE}/augmented_dataset.csv")
-    assert sys.prefix not in (datasets.root / "dvc.lock").read_text("utf-8")
+    assert sys.prefix not in version.lock_file.read_text("utf-8")
 
 
 def test_the_remote_restores_what_the_cache_lost_and_tells_what_it_cannot(
@@ -222,13 +222,12 @@ def test_what_a_killed_build_left_is_not_committed_by_another(
     builder.kill()
     builder.communicate()
     (datasets.root / ".dvc" / "tmp" / "rwlock").write_text('{"write": {"/x": {"pi')
-    (datasets.root / "dvc.lock").write_text("schema: '2.0'\nstag")
+    (datasets.root / "datasets" / NEXT / "dvc.lock").write_text("schema: '2.0'\nstag")
     (datasets.root / ".git" / "index.lock").touch()
     (datasets.root / ".git" / "refs" / "heads" / "main.lock").touch()
     (datasets.root / ".git" / "predator-committing").touch()
     version = datasets.build(CYCLE, INPUTS)
-    assert NEXT not in version.lock_file.read_text("utf-8")
-    assert NEXT not in (datasets.root / "dvc.yaml").read_text("utf-8")
+    assert version.path.exists()
     assert not (datasets.root / "datasets" / NEXT).exists()
     assert git(datasets.root, "status", "--short") == ""
 
@@ -243,7 +242,7 @@ def test_ctrl_c_leaves_nothing_behind(
     assert "KeyboardInterrupt" in errors
     assert not alive(stage_pid)
     assert not (datasets.root / "datasets" / CYCLE).exists()
-    assert not (datasets.root / "dvc.yaml").exists()
+    assert not (datasets.root / ".dvcignore").exists()
     (folder / "runs.go").touch()
     assert datasets.build(CYCLE, {"wait.txt": b"w\n"}).path.exists()
 

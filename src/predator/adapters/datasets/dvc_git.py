@@ -16,20 +16,21 @@ from pathlib import Path
 from predator.adapters.datasets.history import History
 from predator.adapters.datasets.inputs import OUTPUT_NAME, checked_cycle_id, inputs_digest
 from predator.adapters.datasets.job_runner import run_job
+from predator.adapters.datasets.pipeline import locked_md5, pipeline
 from predator.domain.errors import InputError, IntegrityError, PredatorError
 from predator.domain.ids import is_cycle_id
 from predator.ports.datasets import DatasetVersion
 
-_RECORDS = ("dvc.yaml", "dvc.lock")
-_CYCLE_RECORDS = (".gitignore", "inputs.dvc")
+_SHARED = (".dvc/.gitignore", ".dvc/config")
+_RECORDS = (".gitignore", "dvc.yaml", "dvc.lock", "inputs.dvc")
 
 
 class DvcDatasets:
     """``Datasets`` that any clone can read: ``git clone ROOT && dvc pull`` restores the bytes.
 
-    ``root`` becomes a git repository that belongs to this class: after a build that failed or was
-    killed, ``dvc.yaml``, ``dvc.lock`` and the cycle's folder go back to the last commit.
-    ``stage_command`` is run with two more arguments, the folder of
+    ``root`` becomes a git repository that belongs to this class. Each cycle is a folder in it with
+    its own ``dvc.yaml`` and ``dvc.lock``; after a build that failed or was killed the folder goes
+    back to the last commit. ``stage_command`` is run with two more arguments, the folder of
     inputs and the path of the CSV to write, both relative to ``root``, which is also its working
     folder; ``python`` is the running interpreter's.
     """
@@ -43,20 +44,26 @@ class DvcDatasets:
         self._remote = remote.expanduser().absolute()
         self._command = list(stage_command)
         self._history = History(self.root)
+        self._mark = self.root / ".git" / "predator-building"
 
     def build(self, cycle_id: str, inputs: Mapping[str, bytes]) -> DatasetVersion:
         notes = {"Cycle": checked_cycle_id(cycle_id), "Inputs": inputs_digest(inputs)}
         with self._alone() as lock:
             self._history.ensure()
+            self._undo_a_killed_build()
             found = self._history.find(notes)
             if found is not None:
                 return self._version(cycle_id, found[1]["Dataset"], found[0])
             with self._undone_unless_committed(cycle_id):
-                self._write_inputs(cycle_id, inputs)
+                self._prepare(cycle_id, inputs)
                 self._run_stage(cycle_id, lock)
+                self._put_back(".dvcignore")
                 notes["Dataset"] = _sha256(self._path(cycle_id))
+                paths = [*_SHARED, *(self._relative(cycle_id, name) for name in _RECORDS)]
                 revision = self._history.commit(
-                    self._tracked(cycle_id), f"Build the dataset of {cycle_id}", notes
+                    [path for path in paths if (self.root / path).exists()],
+                    f"Build the dataset of {cycle_id}",
+                    notes,
                 )
             return self._version(cycle_id, notes["Dataset"], revision)
 
@@ -99,14 +106,13 @@ class DvcDatasets:
     def _restore(self, cycle_id: str, version: DatasetVersion) -> bytes:
         if not re.fullmatch(r"[0-9a-f]{40}", version.revision):
             raise InputError(f"{version.revision[:80]!r} is not a revision")
+        lock_text = self._history.read(self._relative(cycle_id, "dvc.lock"), version.revision)
+        if lock_text is None:
+            raise InputError(f"revision {version.revision} holds no dataset of {cycle_id}")
         with self._alone() as lock, tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / OUTPUT_NAME
-            request = {
-                "revision": version.revision,
-                "output": self._relative(cycle_id, OUTPUT_NAME),
-                "remote": str(self._remote),
-                "target": str(target),
-            }
+            md5 = locked_md5(lock_text, self._relative(cycle_id, OUTPUT_NAME))
+            request = {"md5": md5, "remote": str(self._remote), "target": str(target)}
             run_job(self.root, "fetch", request, lock)
             content = target.read_bytes()
             if hashlib.sha256(content).hexdigest() != version.hash:
@@ -118,50 +124,53 @@ class DvcDatasets:
                 _write(version.path, content)
         return content
 
-    def _write_inputs(self, cycle_id: str, inputs: Mapping[str, bytes]) -> None:
-        folder = self.root / self._relative(cycle_id, "inputs")
-        shutil.rmtree(folder, ignore_errors=True)
+    def _prepare(self, cycle_id: str, inputs: Mapping[str, bytes]) -> None:
+        folder, output = self._relative(cycle_id, "inputs"), self._relative(cycle_id, OUTPUT_NAME)
+        shutil.rmtree(self.root / folder, ignore_errors=True)
         for name, content in inputs.items():
-            _write(folder / name, content)
+            _write(self.root / folder / name, content)
+        command = shlex.join([*self._command, folder, output])
+        _write(
+            self.root / self._relative(cycle_id, "dvc.yaml"),
+            pipeline(f"dataset-{cycle_id}", command, folder, output),
+        )
+        # DVC parses every pipeline it sees, a fortieth of a second each: let it see this one.
+        committed = self._history.read(".dvcignore") or b""
+        _write(
+            self.root / ".dvcignore", committed + f"/datasets/*\n!/datasets/{cycle_id}\n".encode()
+        )
 
     def _run_stage(self, cycle_id: str, lock: int) -> None:
-        folder, output = self._relative(cycle_id, "inputs"), self._relative(cycle_id, OUTPUT_NAME)
         request = {
-            "name": f"dataset-{cycle_id}",
-            "command": shlex.join([*self._command, folder, output]),
-            "inputs": folder,
-            "output": output,
+            "stage": f"{self._relative(cycle_id, 'dvc.yaml')}:dataset-{cycle_id}",
+            "inputs": self._relative(cycle_id, "inputs"),
             "remote": str(self._remote),
             "fresh": self._history.read(".dvc/config") is None,
         }
         run_job(self.root, "build", request, lock)
 
-    def _tracked(self, cycle_id: str) -> list[str]:
-        own = [self._relative(cycle_id, name) for name in _CYCLE_RECORDS]
-        paths = [".dvc/.gitignore", ".dvc/config", ".dvcignore", *_RECORDS, *own]
-        return [path for path in paths if (self.root / path).exists()]
-
     @contextmanager
     def _undone_unless_committed(self, cycle_id: str) -> Iterator[None]:
-        """Undo the build inside where it fails, and first the one that a kill left half done."""
-        mark = self.root / ".git" / "predator-building"
-        if mark.exists():
-            self._undo(mark.read_text("utf-8"))
-        _write(mark, cycle_id.encode())
+        """Undo the build inside where it fails; a mark lets the next one undo it after a kill."""
+        _write(self._mark, cycle_id.encode())
         try:
             yield
         except BaseException:
             self._undo(cycle_id)
-            mark.unlink()
+            self._mark.unlink()
             raise
-        mark.unlink()
+        self._mark.unlink()
+
+    def _undo_a_killed_build(self) -> None:
+        if self._mark.exists():
+            self._undo(self._mark.read_text("utf-8"))
+            self._mark.unlink()
 
     def _undo(self, cycle_id: str) -> None:
-        for path in _RECORDS:
-            self._put_back(path)
+        self._put_back(".dvcignore")
         if not is_cycle_id(cycle_id):
             return
-        known = [self._put_back(self._relative(cycle_id, name)) for name in _CYCLE_RECORDS]
+        known = [self._put_back(self._relative(cycle_id, name)) for name in _RECORDS]
         if any(known):
             self._path(cycle_id).unlink(missing_ok=True)
             shutil.rmtree(self.root / self._relative(cycle_id, "inputs"), ignore_errors=True)
@@ -178,7 +187,8 @@ class DvcDatasets:
         return committed is not None
 
     def _version(self, cycle_id: str, digest: str, revision: str) -> DatasetVersion:
-        return DatasetVersion(self._path(cycle_id), digest, revision, self.root / "dvc.lock")
+        lock_file = self.root / self._relative(cycle_id, "dvc.lock")
+        return DatasetVersion(self._path(cycle_id), digest, revision, lock_file)
 
     def _path(self, cycle_id: str) -> Path:
         return self.root / self._relative(cycle_id, OUTPUT_NAME)

@@ -33,34 +33,24 @@ def build(request: Mapping[str, Any]) -> None:
 
     repo = _open(request["remote"], request["fresh"])
     repo.add([request["inputs"]])
-    repo.stage.add(
-        name=request["name"],
-        cmd=request["command"],
-        deps=[request["inputs"]],
-        outs=[request["output"]],
-        force=True,
-    )
     try:
-        repo.reproduce([request["name"]], force=True, single_item=True)
+        repo.reproduce([request["stage"]], force=True, single_item=True)
     except ReproductionError as error:
         if isinstance(error.__cause__, StageCmdFailedError):
             sys.exit(STAGE_FAILED)
         raise
-    repo.push([request["name"], f"{request['inputs']}.dvc"])
+    repo.push([request["stage"], f"{request['inputs']}.dvc"])
 
 
 def fetch(request: Mapping[str, Any]) -> None:
-    """Write ``output`` as it was at ``revision`` to ``target``, from the cache or the remote."""
+    """Write the object named ``md5`` to ``target``, from the cache or else from the remote."""
     from dvc.repo import Repo
 
-    repo = Repo(
-        str(Path.cwd()),
-        rev=request["revision"],
-        remote=REMOTE,
-        remote_config={"url": request["remote"]},
-    )
-    with repo:
-        repo.dvcfs.get_file(f"/{request['output']}", request["target"])
+    root = str(Path.cwd())
+    with Repo(root, remote=REMOTE, remote_config={"url": request["remote"]}) as repo:
+        cache, remote = repo.cache.local, repo.cloud.get_remote_odb(REMOTE)
+        place = cache if cache.exists(request["md5"]) else remote
+        place.fs.get_file(place.oid_to_path(request["md5"]), request["target"])
 
 
 def register(request: Mapping[str, Any]) -> None:

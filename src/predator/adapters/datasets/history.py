@@ -51,17 +51,17 @@ class History:
                     return entry.commit.id.decode(), found
         return None
 
-    def read(self, path: str) -> bytes | None:
-        """The bytes of ``path`` at the head, ``None`` where it is absent."""
+    def read(self, path: str, revision: str | None = None) -> bytes | None:
+        """The bytes of ``path`` at ``revision`` (default: the head), ``None`` where absent."""
         from dulwich.object_store import tree_lookup_path
-        from dulwich.objects import Blob
+        from dulwich.objects import Blob, ObjectID
 
         with self._repo() as repo:
-            head = _head(repo)
-            if head is None:
+            commit = ObjectID(revision.encode()) if revision else _head(repo)
+            if commit is None:
                 return None
-            tree = _commit(repo, head).tree
             try:
+                tree = _commit(repo, commit).tree
                 _, name = tree_lookup_path(repo.object_store.__getitem__, tree, path.encode())
             except KeyError:
                 return None

@@ -15,7 +15,7 @@ Stage = Callable[[Mapping[str, bytes]], bytes]
 
 
 class MemoryDatasets:
-    """``Datasets`` whose remote is a dictionary; work copies and the lock lie under ``root``."""
+    """``Datasets`` whose remote is a dictionary; work copies and locks lie under ``root``."""
 
     def __init__(self, root: Path, stage: Stage) -> None:
         self._root = root.absolute()
@@ -35,14 +35,11 @@ class MemoryDatasets:
         path = self._root / "datasets" / cycle_id / OUTPUT_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        version = DatasetVersion(
-            path, digest, digest_of([*key, digest])[:40], self._root / "dvc.lock"
-        )
-        self._versions[key] = version
+        lock_file = path.with_name("dvc.lock")
+        lock_file.write_text(json.dumps({"stages": {f"dataset-{cycle_id}": digest}}, indent=1))
+        revision = digest_of([*key, digest])[:40]
         self._remote[digest] = content
-        stages = {f"dataset-{cycle}": v.hash for (cycle, _), v in self._versions.items()}
-        version.lock_file.write_text(json.dumps({"stages": stages}, indent=1))
-        return version
+        return self._versions.setdefault(key, DatasetVersion(path, digest, revision, lock_file))
 
     def fetch(self, version: DatasetVersion) -> bytes:
         if version not in self._versions.values():

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import Body, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -29,6 +30,9 @@ from predator.search.serving.schemas import (
     SearchResponse,
 )
 
+REQUEST_THREADS = 4
+"""Requests worked on at once: search is CPU work, and more threads only take turns more often."""
+
 _PROBLEMS: dict[int | str, dict[str, object]] = {
     413: {"model": Problem, "description": "The body is too large"},
     422: {"model": Problem, "description": "The request cannot be used as it is"},
@@ -41,6 +45,7 @@ def create_app(platform: Platform, control_token: str | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = REQUEST_THREADS
         await run_in_threadpool(platform.start)
         yield
         await run_in_threadpool(platform.close)

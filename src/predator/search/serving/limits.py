@@ -22,27 +22,39 @@ class BodyLimit:
             return
         limit = self._routes.get(scope["path"], self._default)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > limit:
+        # Python refuses to read a number of thousands of digits.
+        if not declared.isdigit() or int(declared[:20]) > limit:
             await _refuse(send, limit)
             return
         seen = 0
+        started = False
 
         async def limited() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > limit:
-                raise ValueError("body too large")
+                raise _TooLarge
             return message
 
         async def answered(message: Message) -> None:
-            # Frameworks turn a failing receive into an answer of their own: replace it.
-            if seen <= limit:
+            nonlocal started
+            # Frameworks turn a failing receive into an answer of their own: it is dropped.
+            if started or seen <= limit:
+                started = True
                 await send(message)
-            elif message["type"] == "http.response.start":
-                await _refuse(send, limit)
 
-        await self._app(scope, limited, answered)
+        try:
+            await self._app(scope, limited, answered)
+        except _TooLarge:
+            if started:
+                raise
+        if seen > limit and not started:
+            await _refuse(send, limit)
+
+
+class _TooLarge(Exception):
+    """More bytes came than the route allows."""
 
 
 async def _refuse(send: Send, limit: int) -> None:

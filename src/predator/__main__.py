@@ -1,0 +1,5 @@
+"""``python -m predator``."""
+
+from predator.edge.cli.main import main
+
+main()

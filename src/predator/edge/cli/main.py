@@ -1,0 +1,162 @@
+"""``predator``: the command line. Commands import what they need when they run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from predator import __version__
+from predator.domain.errors import PredatorError
+
+app = typer.Typer(
+    name="predator",
+    help="The search platform that improves itself, and can prove it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bench = typer.Typer(help="Measure relevance and speed.", no_args_is_help=True)
+cycle = typer.Typer(help="Read back the turns of the ring.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+app.add_typer(cycle, name="cycle")
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; see `predator settings`."),
+]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")]
+Data = Annotated[Path | None, typer.Option("--data", help="A BEIR folder (default: docstrings).")]
+MissingDocs = Annotated[
+    str, typer.Option(help="What to do with judgments of unknown documents: error or ignore.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"predator {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    data: Data = None,
+    cycles: Annotated[int, typer.Option(min=1, max=100, help="Turns of the ring.")] = 1,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    json_file: Json = None,
+    missing_docs: MissingDocs = "error",
+    set_: Set = None,
+) -> None:
+    """Bring up the platform with users, shift the world, and turn the ring."""
+    from predator.edge.cli.run import run_local
+
+    run_local(data, cycles, seed, json_file, missing_docs, set_ or [])
+
+
+@app.command()
+def serve(
+    run_folder: Annotated[Path | None, typer.Option("--run", help="A run's folder.")] = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+    set_: Set = None,
+) -> None:
+    """Start the platform alone, on the live release of the newest run."""
+    from predator.edge.cli.serve import serve_run
+
+    serve_run(run_folder, set_ or [], with_parent=with_parent)
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
+    url: Annotated[str | None, typer.Option(help="The platform's address.")] = None,
+    user: Annotated[str | None, typer.Option(help="Search as this user.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    set_: Set = None,
+) -> None:
+    """Ask a running platform."""
+    from predator.edge.cli.search import search_once
+
+    search_once(query, k, url, user, as_json, set_ or [])
+
+
+@app.command()
+def settings(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    set_: Set = None,
+) -> None:
+    """Every setting with its value; set with --set or the environment (PREDATOR_<NAME>)."""
+    from predator.edge.cli.settings import show_settings
+
+    show_settings(as_json, set_ or [])
+
+
+@bench.command("relevance")
+def bench_relevance(
+    folder: Annotated[Path | None, typer.Argument(help="A BEIR folder.")] = None,
+    json_file: Json = None,
+    missing_docs: MissingDocs = "error",
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    set_: Set = None,
+) -> None:
+    """What the learning part gains on a collection, without users (default: docstrings)."""
+    from predator.edge.cli.bench import relevance
+
+    relevance(folder, json_file, missing_docs, seed, set_ or [])
+
+
+@bench.command("latency")
+def bench_latency(
+    rate: Annotated[float, typer.Option(min=1, max=500, help="Searches a second.")] = 20,
+    seconds: Annotated[float, typer.Option(min=2, max=600)] = 30,
+    json_file: Json = None,
+    set_: Set = None,
+) -> None:
+    """Search latency over HTTP beside the sum of its parts, and swaps under load."""
+    from predator.edge.cli.latency import latency
+
+    latency(rate, seconds, json_file, set_ or [])
+
+
+@cycle.command("list")
+def cycle_list(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    set_: Set = None,
+) -> None:
+    """Every cycle with its trigger, verdict and cost, newest first."""
+    from predator.edge.cli.cycles import list_cycles
+
+    list_cycles(as_json, set_ or [])
+
+
+@cycle.command("show")
+def cycle_show(
+    cycle_id: Annotated[str, typer.Argument(help="si_YYYY_MM_DD_NNN")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    set_: Set = None,
+) -> None:
+    """One cycle: its actions, decisions and files; the audit chain is verified."""
+    from predator.edge.cli.cycles import show_cycle
+
+    show_cycle(cycle_id, as_json, set_ or [])
+
+
+def main() -> None:
+    """Run the command line; errors are one line, exit code 2 for what the user gave."""
+    try:
+        app()
+    except PredatorError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; caches are kept, nothing is half written\n")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

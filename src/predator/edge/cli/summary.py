@@ -1,0 +1,148 @@
+"""The end of ``predator run``: what happened, for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from predator.config import Settings
+from predator.loop.cycle import Outcome
+from predator.loop.drill import Drilled
+
+
+def to_json(
+    outcomes: Sequence[Outcome],
+    drilled: Drilled,
+    traffic: dict[str, Any],
+    duration_s: float,
+    run: Path,
+    commits: Sequence[str],
+) -> dict[str, Any]:
+    """The machine's view: the last cycle at the top level, every cycle under ``cycles``."""
+    cycles = [_cycle(outcome) for outcome in outcomes]
+    return {
+        **cycles[-1],
+        "drill": drilled.to_json(),
+        "requests": traffic.get("sent", 0) + traffic.get("events", 0) + traffic.get("ratings", 0),
+        "failed_requests": traffic.get("failed"),
+        "traffic": traffic,
+        "duration_s": round(duration_s, 1),
+        "run": str(run),
+        "gitops": {"repository": str(run / "gitops.git"), "commits": list(commits)},
+        "cycles": cycles,
+    }
+
+
+def _cycle(outcome: Outcome) -> dict[str, Any]:
+    gain = outcome.evaluation.get("gain") or {}
+    return {
+        "cycle_id": outcome.cycle_id,
+        "trigger": outcome.trigger,
+        "cause": outcome.cause,
+        "ndcg_at_10": {
+            "baseline": gain.get("baseline_mean"),
+            "candidate": gain.get("candidate_mean"),
+        },
+        "delta": {
+            "rel": gain.get("delta_rel"),
+            "ci_low": gain.get("ci_low"),
+            "ci_high": gain.get("ci_high"),
+        },
+        "verdict": str(outcome.verdict),
+        "reason": outcome.reason,
+        "promoted": outcome.promoted,
+        "rolled_back": outcome.rolled_back,
+        "release": {
+            "before": {
+                "version": outcome.release_before.version,
+                "digest": outcome.release_before.digest,
+            },
+            "after": {
+                "version": outcome.release_after.version,
+                "digest": outcome.release_after.digest,
+            },
+        },
+        "experiment": outcome.experiment,
+        "watch": outcome.watch,
+        "portfolio": outcome.portfolio,
+        "cost_usd": outcome.cost_usd,
+        "artifacts": outcome.artifacts,
+    }
+
+
+def print_summary(
+    result: dict[str, Any], outcomes: Sequence[Outcome], console: Console, settings: Settings
+) -> None:
+    """A page that needs no documentation."""
+    console.rule("[bold]what happened")
+    for outcome in outcomes:
+        _print_cycle(outcome, console)
+    drill = result["drill"]
+    if drill["caught"]:
+        console.print(
+            f"[bold]Drill[/]  a deliberately bad release was caught after {drill['detected_s']:.1f} s "
+            f"and undone: traffic back in {drill['restored_s']:.2f} s, "
+            f"{drill['reverts']} restoring commit in git"
+        )
+    else:
+        console.print("[bold red]Drill[/]  the bad release was NOT caught by the watch")
+    traffic = result["traffic"]
+    console.print(
+        f"[bold]Users[/]  {traffic.get('sent', 0)} searches and {traffic.get('events', 0)} clicks, "
+        f"{result['failed_requests']} failed; p50 {traffic.get('p50_ms') or 0:.1f} ms, "
+        f"p95 {traffic.get('p95_ms') or 0:.1f} ms (while everything above went on beside them)"
+    )
+    console.print(
+        f"[dim]Waits are short here: windows of {settings.window_s:g} s, an experiment of at most "
+        f"{settings.experiment_max_s:g} s, a watch of {settings.watch_looks} looks; see "
+        f"`predator settings`. The run took {result['duration_s']:.0f} s.[/]"
+    )
+    table = Table("to look at", "how", box=None, header_style="bold")
+    last = outcomes[-1]
+    for what, how in (
+        ("the cycle", f"predator cycle show {last.cycle_id}"),
+        ("its files", last.artifacts),
+        ("all cycles", "predator cycle list"),
+        ("releases in git", f"git -C {result['gitops']['repository']} log"),
+        ("the search", 'predator serve   then   predator search "sort an array"'),
+        ("MLflow runs", f"sqlite:///{settings.home.expanduser().absolute()}/mlflow.db"),
+        ("datasets", f"{settings.home.expanduser().absolute()}/lineage  (git + DVC)"),
+    ):
+        table.add_row(what, escape(how), style=None)
+    console.print(table)
+
+
+def _print_cycle(outcome: Outcome, console: Console) -> None:
+    gain = outcome.evaluation.get("gain") or {}
+    why = "on schedule" if outcome.trigger == "scheduled" else f"because of {outcome.trigger}"
+    console.print(f"[bold]Cycle[/]  {outcome.cycle_id} began {why}; cause: {outcome.cause}")
+    if gain:
+        console.print(
+            f"[bold]Gain[/]   NDCG@10 on {gain['n']} held-out queries {gain['baseline_mean']:.3f} → "
+            f"{gain['candidate_mean']:.3f}: {gain['delta_rel']:+.1%} "
+            f"(95% CI {gain['ci_low']:+.1%} … {gain['ci_high']:+.1%})"
+        )
+    experiment = outcome.experiment
+    if experiment:
+        found = experiment["result"]["difference"] or {}
+        console.print(
+            f"[bold]Users[/]  experiment on {found.get('n_a', 0) + found.get('n_b', 0)} searches: "
+            f"{escape(experiment['result']['reason'])}"
+        )
+    before, after = outcome.release_before.version, outcome.release_after.version
+    if outcome.rolled_back:
+        console.print(
+            f"[bold]Result[/] promoted, then rolled back to {before}: {escape(outcome.reason)}"
+        )
+    elif outcome.promoted:
+        last = outcome.watch[-1]["decision"] if outcome.watch else "not watched"
+        console.print(f"[bold green]Result[/] {before} → {after} is live; watch: {last}")
+    else:
+        console.print(
+            f"[bold]Result[/] {before} stays; {outcome.verdict}: {escape(outcome.reason)}"
+        )

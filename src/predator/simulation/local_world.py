@@ -1,0 +1,174 @@
+"""The world of a local run: documents arrive in waves, and users ask about what has arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predator.domain.documents import Collection, Document, Query
+from predator.domain.errors import InputError
+from predator.learning.splits import query_clusters, split_by_cluster
+from predator.loop.labels import Labels
+from predator.search.processor import Processor, Rules
+
+LEAST_QUERIES = 20
+NEW_QUERIES = (0.15, 0.4)
+"""A new wave of an ordinary collection should be about this share of the queries."""
+SHIFTED_SHARE = 0.5
+"""Share of the traffic that asks about the newest wave once it arrives."""
+
+
+@dataclass(frozen=True)
+class LocalWorld:
+    """``waves`` of documents, the wave and role (training, live, gold) of every judged query."""
+
+    collection: Collection
+    waves: Sequence[Sequence[Document]]
+    wave_of: Mapping[str, int]
+    role_of: Mapping[str, str]
+
+    @property
+    def judgments(self) -> Mapping[str, Mapping[str, int]]:
+        return judged(self.collection)
+
+    def questions(self) -> dict[str, list[dict[str, object]]]:
+        """What users may ask, by the wave it is about, for the traffic generator."""
+        groups: dict[str, list[dict[str, object]]] = {}
+        for query in self._judged():
+            groups.setdefault(f"wave{self.wave_of[query.id]}", []).append(
+                {
+                    "id": query.id,
+                    "text": query.text,
+                    "relevant": dict(self.judgments[query.id]),
+                }
+            )
+        return groups
+
+    def mix(self, wave: int) -> dict[str, float]:
+        """Who asks what once ``wave`` has arrived: half of the traffic is about the newest."""
+        counts: dict[int, int] = {}
+        for number in self.wave_of.values():
+            counts[number] = counts.get(number, 0) + 1
+        known = {w: n for w, n in counts.items() if w <= wave}
+        total = sum(known.values())
+        if wave == 0 or wave not in known or len(known) == 1:
+            return {f"wave{w}": n / total for w, n in known.items()}
+        older = total - known[wave]
+        return {
+            f"wave{w}": SHIFTED_SHARE if w == wave else (1 - SHIFTED_SHARE) * n / older
+            for w, n in known.items()
+        }
+
+    def labels(self, wave: int, training: int, gold: int) -> Labels:
+        """Judged queries about what has arrived. New documents have no judged training queries:
+        nobody has judged them yet, and generated ones must stand in."""
+        parts: dict[str, list[Query]] = {"training": [], "live": [], "gold": []}
+        for query in self._judged():
+            number, role = self.wave_of[query.id], self.role_of[query.id]
+            if number <= wave and not (role == "training" and number == wave and wave > 0):
+                parts[role].append(query)
+        return Labels(
+            tuple(parts["training"][:training]),
+            tuple(parts["live"]),
+            tuple(parts["gold"][:gold]),
+            self.judgments,
+        )
+
+    def _judged(self) -> list[Query]:
+        return [query for query in self.collection.queries if query.id in self.wave_of]
+
+
+def judged(collection: Collection) -> dict[str, Mapping[str, int]]:
+    """Every judgment of every split."""
+    merged: dict[str, Mapping[str, int]] = {}
+    for judgments in collection.splits.values():
+        merged.update(judgments)
+    return merged
+
+
+def plan_world(
+    collection: Collection,
+    rules: Rules,
+    vectors: NDArray[np.float32],
+    queries: Sequence[Query],
+    seed: int,
+) -> LocalWorld:
+    """Deal the documents into waves and the judged ``queries`` ([n] with ``vectors``) into roles.
+
+    A collection that names its arrivals keeps them. Otherwise whole categories are held back as
+    the second wave, so that new documents bring new vocabulary. The roles are split by query
+    cluster; a collection's own ``test`` split is its Gold. Raises ``InputError`` where there are
+    too few judged queries to run a ring on.
+    """
+    if len(queries) < LEAST_QUERIES:
+        raise InputError(
+            f"{len(queries)} judged queries are too few to run the ring on",
+            cure=f"bring at least {LEAST_QUERIES} queries with judgments",
+        )
+    rng = np.random.default_rng(seed)
+    judgments = judged(collection)
+    waves = _waves(collection, rules, queries, rng)
+    wave_of_document = {d.id: w for w, wave in enumerate(waves) for d in wave}
+    wave_of = {
+        query.id: _majority([wave_of_document[d] for d, g in judgments[query.id].items() if g > 0])
+        for query in queries
+    }
+    clusters = query_clusters(vectors, seed)
+    order = rng.permutation(len(queries))
+    shuffled = [queries[i] for i in order]
+    role_of = _roles(collection, queries, clusters, rng)
+    return LocalWorld(replace(collection, queries=shuffled), waves, wave_of, role_of)
+
+
+def _roles(
+    collection: Collection,
+    queries: Sequence[Query],
+    clusters: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> dict[str, str]:
+    test, train = collection.splits.get("test"), collection.splits.get("train")
+    if test and train:
+        rest = np.asarray([i for i, q in enumerate(queries) if q.id not in test], np.int64)
+        parts = split_by_cluster(clusters[rest], [0.7, 0.3], rng)
+        roles = {q.id: "gold" for q in queries if q.id in test}
+        roles.update(
+            {queries[i].id: ("training", "live")[p] for i, p in zip(rest, parts, strict=True)}
+        )
+        return roles
+    parts = split_by_cluster(clusters, [0.5, 0.2, 0.3], rng)
+    names = ("training", "live", "gold")
+    return {query.id: names[part] for query, part in zip(queries, parts, strict=True)}
+
+
+def _waves(
+    collection: Collection, rules: Rules, queries: Sequence[Query], rng: np.random.Generator
+) -> list[list[Document]]:
+    if collection.arrivals:
+        by_id = {d.id: d for d in collection.documents}
+        return [[by_id[name] for name in wave] for wave in collection.arrivals]
+    processor = Processor(rules)
+    category = {
+        d.id: processor.process(d).category for d in collection.documents if d.title or d.text
+    }
+    judgments = judged(collection)
+    about: dict[str, float] = {}
+    for query in queries:
+        relevant = [d for d, grade in judgments[query.id].items() if grade > 0 and d in category]
+        for document in relevant:
+            about[category[document]] = about.get(category[document], 0.0) + 1 / len(relevant)
+    held, share = set(), 0.0
+    for name in rng.permutation(sorted(about)):
+        part = about[name] / len(queries)
+        if share < NEW_QUERIES[0] and share + part <= NEW_QUERIES[1]:
+            held.add(str(name))
+            share += part
+    first = [d for d in collection.documents if category.get(d.id) not in held]
+    second = [d for d in collection.documents if category.get(d.id) in held]
+    return [first, second] if second and first else [list(collection.documents)]
+
+
+def _majority(waves: Sequence[int]) -> int:
+    return max(set(waves), key=lambda w: (waves.count(w), -w)) if waves else 0
