@@ -32,15 +32,15 @@ class Settings(BaseSettings):
     model: Path | None = Field(None, description="folder of the sentence encoder (default: MiniLM)")
     max_tokens: int = Field(96, ge=16, le=512, description="tokens of a document the encoder sees")
 
-    rate_per_s: float = Field(50, gt=0, le=1000, description="searches a second by simulated users")
+    rate_per_s: float = Field(60, gt=0, le=1000, description="searches a second by simulated users")
     users: int = Field(3000, ge=10, le=1_000_000, description="simulated users")
 
     window_s: float = Field(4, gt=0, description="length of one monitoring window")
     windows_needed: int = Field(2, ge=1, description="windows out of the last 3 that must fire")
     windows_max: int = Field(5, ge=1, description="windows to wait for a signal before the schedule")
-    training_queries: int = Field(2000, ge=10, description="judged queries a training may use")
+    training_queries: int = Field(1500, ge=10, description="judged queries a training may use")
     gold_queries: int = Field(1000, ge=10, description="held-out queries the gate reads")
-    generated_queries: int = Field(600, ge=0, description="training queries generated a cycle")
+    generated_queries: int = Field(500, ge=0, description="training queries generated a cycle")
 
     alpha: float = Field(0.05, gt=0, lt=0.5, description="error level of every one-sided test")
     power: float = Field(0.8, gt=0.5, lt=1, description="power that a verdict needs at the target")
@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     csat_min: float = Field(4.0, ge=1, le=5, description="gate: least mean rating")
 
     experiment_share: float = Field(0.2, gt=0, lt=1, description="candidate's share of users")
-    experiment_max_s: float = Field(100, gt=0, description="longest experiment")
+    experiment_max_s: float = Field(80, gt=0, description="longest experiment")
     experiment_min_s: float = Field(10, gt=0, description="shortest experiment")
 
     watch_looks: int = Field(6, ge=1, description="looks at a fresh release")

@@ -87,7 +87,7 @@ def _turn(record: Record, situation: Situation, labels: Labels) -> Outcome:
     portfolio = record.act(
         "train_model",
         "train",
-        lambda: stations.train(record, dataset, replica, labels),
+        lambda: stations.train(record, dataset, replica),
         lambda found: {"mlflow_run": record.run_id, "best": found.best.name},
     )
     candidate = _release(ring, live, portfolio.best.retrieval, portfolio.best.reranker)
@@ -132,7 +132,8 @@ def _turn(record: Record, situation: Situation, labels: Labels) -> Outcome:
     looks: list[dict[str, Any]] = []
     after, promoted, rolled_back = before, False, False
     if evaluation.verdict is Verdict.PASS and evaluation.gain is not None:
-        plan, result = run_experiment(record, candidate, evaluation.gain.delta_rel)
+        gain = evaluation.gain
+        plan, result = run_experiment(record, candidate, gain.delta_rel, gain.lower_bound)
         experiment = _experiment(record, candidate, plan, result)
         if result.verdict is Verdict.PASS:
             after, revision = _promote(record, before, candidate, evaluated, experiment)

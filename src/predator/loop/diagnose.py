@@ -6,8 +6,8 @@ Leaves the spec's ``diagnostic_report.json`` (6A.3) with the evidence and a rank
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from predator.loop.monitor import Signal
@@ -33,9 +33,14 @@ class JudgedSearch:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that a diagnosis looks at; gathered by the flow, judged here."""
+    """All that a diagnosis looks at; gathered by the flow, judged here.
+
+    ``baseline_loss`` is the mean NDCG@10 that healthy searches lacked. ``words`` gives a word as
+    people write it for each term of the analyzer.
+    """
 
     signal: Signal | None
+    baseline_loss: float
     searches: Sequence[JudgedSearch]
     corpus_shift: Shift
     query_shift: Shift
@@ -47,6 +52,7 @@ class Evidence:
     backlog_s: float
     latency_p95_ms: float
     feature_contributions: Mapping[str, float]
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,58 +78,86 @@ class Diagnosis:
         return self.causes[0].type
 
 
+GROWN = 0.1
+"""Share of a category's documents that must be new for it to count as grown."""
 BACKLOG_LIMIT_S = 60
 LATENCY_LIMIT_MS = 800
 
 
 def diagnose(evidence: Evidence, terms_named: int = 12) -> Diagnosis:
-    """Rank the causes by the share of the window's NDCG loss that each would explain."""
-    total = sum(search.loss for search in evidence.searches) or 1.0
+    """Rank the causes by the share of the *excess* loss that each would explain.
 
-    def share(chosen: Sequence[JudgedSearch]) -> float:
-        return sum(search.loss for search in chosen) / total
+    Excess is what the window's searches lose beyond the baseline's mean loss: a weakness that was
+    there before explains nothing of a drop. Without an excess (a scheduled cycle on healthy
+    traffic) the shares are of the whole loss.
+    """
+    usual = evidence.baseline_loss
+    excess = sum(search.loss - usual for search in evidence.searches)
+    if excess <= 0:
+        usual, excess = 0.0, sum(search.loss for search in evidence.searches)
 
-    arrived = [search for search in evidence.searches if search.arrived]
-    novel = [search for search in evidence.searches if search.new_terms and not search.arrived]
-    ranking = [s for s in evidence.searches if s.stage == "ranking" and not s.arrived]
-    recall = [s for s in evidence.searches if s.stage == "recall" and not s.arrived]
-    unindexed = [search for search in evidence.searches if search.stage == "unindexed"]
+    def explained(chosen: Sequence[JudgedSearch]) -> float:
+        share = sum(search.loss - usual for search in chosen) / (excess or 1.0)
+        return min(1.0, max(0.0, share))
+
+    searches = evidence.searches
+    lost = sum(search.loss for search in searches) or 1.0
+    arrived = [search for search in searches if search.arrived]
+    known = [search for search in searches if not search.arrived]
+    novel = [search for search in known if search.new_terms]
+    late = [search for search in searches if search.stage == "unindexed"]
     stages = {
-        stage: round(share([s for s in evidence.searches if s.stage == stage]), 4)
+        stage: round(sum(s.loss for s in searches if s.stage == stage) / lost, 4)
         for stage in ("unindexed", "recall", "ranking")
     }
+    corpus, asked = evidence.corpus_shift, evidence.query_shift
+    stale = evidence.backlog_s > BACKLOG_LIMIT_S
+    slow = evidence.latency_p95_ms > LATENCY_LIMIT_MS
     causes = [
         Cause(
+            "stale_index",
+            explained(late) if stale else 0.0,
+            f"ETL backlog {evidence.backlog_s:.0f} s (limit {BACKLOG_LIMIT_S} s); "
+            f"{explained(late):.0%} of the excess loss is about documents not indexed in time",
+        ),
+        Cause(
             "corpus_shift",
-            share(arrived) if evidence.corpus_shift.significant else 0.0,
-            f"documents' terms moved by {evidence.corpus_shift.js:.3f} (Jensen-Shannon; noise "
-            f"{evidence.corpus_shift.noise_p95:.3f}); {share(arrived):.0%} of the loss is about "
-            f"documents that came since",
+            explained(arrived) if corpus.significant else 0.0,
+            f"documents' terms moved by {corpus.js:.3f} (Jensen-Shannon; noise "
+            f"{corpus.noise_p95:.3f}); {explained(arrived):.0%} of the excess loss is about "
+            f"documents that came since the baseline",
         ),
         Cause(
             "query_shift",
-            share(novel) if evidence.query_shift.significant else 0.0,
-            f"queries' terms moved by {evidence.query_shift.js:.3f} (noise "
-            f"{evidence.query_shift.noise_p95:.3f}); {share(novel):.0%} of the loss is in "
-            f"queries with unseen terms about known documents",
+            explained(novel) if asked.significant else 0.0,
+            f"queries' terms moved by {asked.js:.3f} (noise {asked.noise_p95:.3f}); "
+            f"{explained(novel):.0%} of the excess loss is in queries with unseen terms about "
+            f"known documents",
         ),
+        _known_loss("recall", "not among the candidates", known, explained),
+        _known_loss("ranking", "found but ranked low", known, explained),
         Cause(
-            "stale_index",
-            share(unindexed) if evidence.backlog_s > BACKLOG_LIMIT_S else 0.0,
-            f"ETL backlog {evidence.backlog_s:.0f} s (limit {BACKLOG_LIMIT_S} s); "
-            f"{share(unindexed):.0%} of the loss is about documents not fully indexed",
+            "slow_stage",
+            1.0 if slow else 0.0,
+            f"p95 latency {evidence.latency_p95_ms:.0f} ms (limit {LATENCY_LIMIT_MS} ms)",
         ),
-        Cause("recall_loss", 0.5 * share(recall),
-              f"{share(recall):.0%} of the loss: known documents not among the candidates"),
-        Cause("ranking_loss", 0.5 * share(ranking),
-              f"{share(ranking):.0%} of the loss: known documents found but ranked low"),
-        Cause("slow_stage", 1.0 if evidence.latency_p95_ms > LATENCY_LIMIT_MS else 0.0,
-              f"p95 latency {evidence.latency_p95_ms:.0f} ms (limit {LATENCY_LIMIT_MS} ms)"),
-    ]  # fmt: skip
+    ]
     causes.sort(key=lambda cause: -cause.share_of_loss)
     return Diagnosis(
-        causes, _affected(evidence), _low_coverage(evidence, total, terms_named), stages
+        causes, _affected(evidence), _low_coverage(evidence, lost, terms_named), stages
     )
+
+
+def _known_loss(
+    stage: str,
+    how: str,
+    known: Sequence[JudgedSearch],
+    explained: Callable[[Sequence[JudgedSearch]], float],
+) -> Cause:
+    """A loss at one stage with nothing new about it: what is left when no shift explains it."""
+    chosen = [search for search in known if search.stage == stage and not search.new_terms]
+    share = explained(chosen)
+    return Cause(f"{stage}_loss", share, f"{share:.0%} of the excess loss: known documents {how}")
 
 
 def report(
@@ -131,6 +165,10 @@ def report(
 ) -> dict[str, Any]:
     """The spec's ``diagnostic_report.json`` plus evidence. ``examples``: how many to generate."""
     signal = evidence.signal
+
+    def word(term: str) -> str:
+        return evidence.words.get(term, term)
+
     return {
         "cycle_id": cycle_id,
         "timestamp": timestamp,
@@ -142,15 +180,17 @@ def report(
             "type": diagnosis.cause,
             "affected_categories": list(diagnosis.affected_categories),
             "distribution_change": {
-                "new_tokens": list(evidence.new_terms),
+                "new_tokens": [word(term) for term in evidence.new_terms],
                 "coverage": evidence.term_coverage,
                 "corpus_jensen_shannon": evidence.corpus_shift.js,
                 "query_jensen_shannon": evidence.query_shift.js,
             },
         },
         "xai_insights": {
-            "low_coverage_tokens": list(diagnosis.low_coverage_terms),
-            "importance_scores": dict(diagnosis.low_coverage_terms),
+            "low_coverage_tokens": [word(term) for term in diagnosis.low_coverage_terms],
+            "importance_scores": {
+                word(term): share for term, share in diagnosis.low_coverage_terms.items()
+            },
             "feature_contributions": dict(evidence.feature_contributions),
             "suggested_action": "augment_dataset_with_new_tokens",
         },
@@ -158,7 +198,7 @@ def report(
             {
                 "type": "data_augmentation",
                 "method": "query_generation",
-                "target_tokens": list(diagnosis.low_coverage_terms),
+                "target_tokens": [word(term) for term in diagnosis.low_coverage_terms],
                 "estimated_examples": examples,
             },
             {"type": "model_retraining", "target": "reranker"},
@@ -180,7 +220,7 @@ def report(
 
 
 def _affected(evidence: Evidence, most: int = 5) -> list[str]:
-    """Categories that grew since the baseline or that carry more loss than their traffic."""
+    """Categories that grew since the baseline; else those with more loss than their traffic."""
     loss: Counter[str] = Counter()
     traffic: Counter[str] = Counter()
     for search in evidence.searches:
@@ -192,14 +232,14 @@ def _affected(evidence: Evidence, most: int = 5) -> list[str]:
         for name, count in evidence.categories_now.items()
         if count > evidence.categories_before.get(name, 0)
     }
-    weight = {
-        name: loss[name] / total_loss * (1 + grown.get(name, 0.0))
-        for name in loss
-        if grown.get(name, 0.0) > 0.1 or loss[name] / total_loss > 1.25 * traffic[name] / total
-    }
-    ranked = sorted(weight, key=lambda name: (-weight[name], name))
-    if not ranked:
-        ranked = sorted(grown, key=lambda name: (-grown[name], name))
+    weight = {name: loss[name] for name in loss if grown.get(name, 0.0) > GROWN}
+    if not weight:
+        weight = {
+            name: loss[name]
+            for name in loss
+            if loss[name] / total_loss > 1.25 * traffic[name] / total
+        }
+    ranked = sorted(weight or grown, key=lambda name: (-(weight or grown)[name], name))
     return ranked[:most]
 
 

@@ -65,6 +65,7 @@ class Result:
 def plan(
     history: Sequence[Impression],
     expected_rel: float,
+    at_least_rel: float,
     *,
     share: float,
     alpha: float,
@@ -74,8 +75,8 @@ def plan(
 ) -> Plan:
     """Size an experiment from recent traffic and the gain that the offline gate showed.
 
-    Plans for half of the expected relative gain (an offline estimate that was chosen for being
-    high is too high), within the bounds given. Raises ``ValueError`` without usable history.
+    Plans for ``at_least_rel``, the lower bound of the offline gain (an estimate that was chosen
+    for being high is too high), within the bounds given. Raises ``ValueError`` without usable history.
     """
     values = [reciprocal_rank_of_first_click(i.clicks) for i in history]
     if len(values) < 30:
@@ -84,9 +85,7 @@ def plan(
     sd = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
     if mean <= 0 or sd <= 0:
         raise ValueError("recent searches have no clicks to measure a gain by")
-    wanted = experiment_size(
-        sd, max(expected_rel / 2, 1e-3) * mean, share, alpha=alpha, power=power
-    )
+    wanted = experiment_size(sd, max(at_least_rel, 1e-3) * mean, share, alpha=alpha, power=power)
     searches = max(searches_at_least, min(wanted, searches_at_most))
     effect = detectable_effect(searches, sd, share, alpha=alpha, power=power) / mean
     return Plan(

@@ -16,7 +16,9 @@ SETTLE_S = 1.5
 """Clicks come after searches: the newest searches are left out of every judgment."""
 
 
-def run_experiment(record: Record, candidate: Release, expected_rel: float) -> tuple[Plan, Result]:
+def run_experiment(
+    record: Record, candidate: Release, expected_rel: float, at_least_rel: float
+) -> tuple[Plan, Result]:
     """Plan, start by a commit, wait for the declared sample, judge once.
 
     A PASS leaves the experiment open for the promotion to end in its own commit; every other
@@ -29,6 +31,7 @@ def run_experiment(record: Record, candidate: Release, expected_rel: float) -> t
     planned = plan(
         history,
         expected_rel,
+        at_least_rel,
         share=options.experiment_share,
         alpha=options.alpha,
         power=options.power,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -16,6 +17,8 @@ from predator.loop.labels import Labels
 from predator.ports.feedback import Impression
 from predator.search.analyze import terms
 from predator.search.engine import Engine
+
+_WORD = re.compile(r"[^\W\d_]{3,}")
 
 LEAST_SEARCHES = 20
 """Fewer judged searches than this in a window say nothing."""
@@ -119,6 +122,17 @@ def new_terms(before: Mapping[str, int], now: Mapping[str, int], most: int = 20)
         if term not in before and count > 1 and term.isalpha() and len(term) > 2
     }
     return sorted(fresh, key=lambda term: (-fresh[term], term))[:most]
+
+
+def surface_words(texts: Iterable[str]) -> dict[str, str]:
+    """The commonest way in which ``texts`` write each term (``classifi`` → ``classifier``)."""
+    written: dict[str, Counter[str]] = {}
+    for text in texts:
+        for word in set(_WORD.findall(text.lower())):
+            found = terms(word)
+            if len(found) == 1:
+                written.setdefault(found[0], Counter())[word] += 1
+    return {term: counts.most_common(1)[0][0] for term, counts in written.items()}
 
 
 def judgments_for(queries: Sequence[str], judgments: Judgments) -> dict[str, Mapping[str, int]]:

@@ -72,6 +72,11 @@ class Rollback:
                 f"{applied.release[:12]} serves after the rollback, not {good.version}"
             )
         in_git = ring.clock.now()
+        if ring.desired.read().holdback is not None:
+            ring.desired.end_watch(
+                f"End the watch of what {good.version} replaced",
+                {"Cycle": self._record.cycle_id, "Step": f"{self._step}-end-watch"},
+            )
         ring.clock.sleep(1.0)
         later = ring.feedback.impressions(decided, ring.clock.now())
         bad_after = [i.at for i in later if i.release == bad]

@@ -27,6 +27,7 @@ from predator.loop.observe import (
     judgments_for,
     new_terms,
     p95_latency_ms,
+    surface_words,
     term_counts,
 )
 from predator.loop.profile import profile
@@ -84,6 +85,7 @@ def gather(ring: Ring, situation: Situation, labels: Labels, replica: Replica) -
     )
     return diagnose.Evidence(
         situation.signal,
+        1.0 - situation.baseline.value,
         searches,
         shift(terms_before, terms_now, rng, SHIFT_ROUNDS),
         shift(asked_before, asked_now, rng, SHIFT_ROUNDS),
@@ -95,11 +97,15 @@ def gather(ring: Ring, situation: Situation, labels: Labels, replica: Replica) -
         ring.feedback.backlog_s(situation.until),
         p95_latency_ms(window),
         _contributions(engine, [i.query for i in window][-50:]),
+        surface_words([*(i.query for i in window), *(d.text[:500] for d in documents)]),
     )
 
 
 def build_dataset(
-    record: Record, diagnosis: diagnose.Diagnosis, labels: Labels, documents: Sequence[Document]
+    record: Record,
+    diagnosis: diagnose.Diagnosis,
+    labels: Labels,
+    documents: Sequence[Document],
 ) -> DatasetVersion:
     """Choose sources, run the DVC stage, and leave its lock, copy and manifest with the cycle."""
     ring = record.ring
@@ -136,7 +142,7 @@ def build_dataset(
     return version
 
 
-def train(record: Record, version: DatasetVersion, replica: Replica, labels: Labels) -> Portfolio:
+def train(record: Record, version: DatasetVersion, replica: Replica) -> Portfolio:
     """Train the portfolio on what the dataset holds, in its own order."""
     ring = record.ring
     rows = dataset_stage.read_rows(ring.datasets.fetch(version))

@@ -150,7 +150,10 @@ def _block(kind: type[Block], value: Any) -> Block | None:
     if set(given) != set(names):
         wrong = sorted(map(str, set(given) ^ set(names)))
         raise ValueError(f"{kind.__name__} has {', '.join(names)}: see {wrong[0]!r}")
-    return kind(**{name: _share(v) if name == "share" else _text(v) for name, v in given.items()})
+    checked: dict[str, Any] = {
+        name: _share(given[name]) if name == "share" else _text(given[name]) for name in names
+    }
+    return kind(**checked)
 
 
 def _text(value: Any) -> str:

@@ -187,6 +187,20 @@ def test_the_remote_restores_what_the_cache_lost_and_tells_what_it_cannot(
         datasets.fetch(version)
 
 
+def test_bytes_that_the_remote_does_not_hold_are_not_committed(
+    datasets: DvcDatasets, folder: Path
+) -> None:
+    datasets.build(CYCLE, INPUTS)
+    for kept in [path for path in (folder / "remote").rglob("*") if path.is_file()]:
+        kept.chmod(0o644)
+        kept.write_bytes(b"id,text\npoisoned\n")
+    with pytest.raises(PredatorError, match="the remote holds other bytes in"):
+        datasets.build(NEXT, INPUTS)
+    assert git(datasets.root, "rev-list", "--count", "HEAD").strip() == "1"
+    shutil.rmtree(folder / "remote")
+    datasets.build(NEXT, INPUTS)
+
+
 def test_a_kill_in_the_middle_ends_the_stage_and_a_rerun_builds(
     datasets: DvcDatasets, folder: Path, start_build: Callable[[str], subprocess.Popen[str]]
 ) -> None:

@@ -7,13 +7,15 @@ a pipe that only the caller can close.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,9 @@ def build(request: Mapping[str, Any]) -> None:
         if isinstance(error.__cause__, StageCmdFailedError):
             sys.exit(STAGE_FAILED)
         raise
-    repo.push([request["stage"], f"{request['inputs']}.dvc"])
+    targets = [request["stage"], f"{request['inputs']}.dvc"]
+    repo.push(targets)
+    _check_pushed(repo, targets)
 
 
 def fetch(request: Mapping[str, Any]) -> None:
@@ -91,6 +95,8 @@ def _open(remote: str, fresh: bool) -> Any:
     from predator.adapters.datasets.stale_locks import sweep
 
     root = Path.cwd()
+    # What DVC remembers of a push that was killed makes the next one skip files without a word.
+    shutil.rmtree(root / ".dvc" / "tmp" / "site", ignore_errors=True)
     logging.getLogger("dvc").setLevel(logging.ERROR)
     if fresh or not (root / ".dvc" / "config").exists():
         # Nothing was ever committed here: what lies in .dvc is the start of a killed first build.
@@ -99,6 +105,23 @@ def _open(remote: str, fresh: bool) -> Any:
     sweep(root / ".dvc" / "tmp")
     _configure(root / ".dvc" / "config", remote)
     return Repo(str(root))
+
+
+def _check_pushed(repo: Any, targets: Sequence[str]) -> None:
+    """Raise where the remote does not hold every byte: a push skips what it believes is there."""
+    remote = repo.cloud.get_remote_odb(REMOTE)
+    for out in (
+        o for target in targets for stage in repo.stage.collect(target) for o in stage.outs
+    ):
+        names = [out.hash_info.value]
+        if out.hash_info.isdir:
+            names += [entry.value for _, _, entry in out.get_obj()]
+        for name in names:
+            path = remote.oid_to_path(name)
+            with remote.fs.open(path, "rb") as file:
+                found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+            if found.hexdigest() != name.removesuffix(".dir"):
+                raise ValueError(f"the remote holds other bytes in {path}; delete that file")
 
 
 def _configure(path: Path, remote: str) -> None:

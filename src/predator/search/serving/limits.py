@@ -34,7 +34,7 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > limit:
-                raise _TooLarge
+                raise _TooLargeError
             return message
 
         async def answered(message: Message) -> None:
@@ -46,14 +46,14 @@ class BodyLimit:
 
         try:
             await self._app(scope, limited, answered)
-        except _TooLarge:
+        except _TooLargeError:
             if started:
                 raise
         if seen > limit and not started:
             await _refuse(send, limit)
 
 
-class _TooLarge(Exception):
+class _TooLargeError(Exception):
     """More bytes came than the route allows."""
 
 
