@@ -65,6 +65,11 @@ class Line:
         print(f"{ending}  done in {time.monotonic() - self._started:.0f} s", flush=True)
 
 
+def log_file() -> Path:
+    """Where pip's words go."""
+    return Path(sys.prefix) / "install.log"
+
+
 def unpacked() -> int:
     """Packages that are in the environment by now."""
     return sum(1 for _ in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
@@ -106,7 +111,7 @@ def progress(log: Path, start: int) -> str:
 def main(kind: str) -> int:
     """Install what ``kind`` needs; the exit status."""
     print(TITLES[kind], flush=True)
-    log = Path(sys.prefix) / "install.log"
+    log = log_file()
     line = Line()
     for arguments in STEPS[kind]:
         status = pip(arguments, log, line)

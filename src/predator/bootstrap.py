@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from numpy.typing import NDArray
 
+    from predator.adapters.platform.embedded_deployer import EmbeddedDeployer
     from predator.adapters.tracking.mlflow_sqlite import MlflowTracking
     from predator.domain.documents import Collection, Document
+    from predator.loop.desired_state import DesiredState
+    from predator.loop.evaluate import Gates
     from predator.loop.ring import Ring
+    from predator.ports.object_store import ObjectStore
     from predator.ports.progress import Progress
     from predator.search.encoder.files import EncoderFiles
     from predator.search.encoder.onnx_encoder import OnnxEncoder
@@ -146,6 +150,28 @@ class Run:
         return (self.folder / "control.secret").read_text()
 
 
+def objects_of(folder: Path) -> ObjectStore:
+    """The object store below ``folder``."""
+    from predator.adapters.object_store.folder import FolderObjectStore
+
+    return FolderObjectStore(folder / "objects")
+
+
+def desired_of(run: Run, contour: str) -> DesiredState:
+    """The contour's files in a run's GitOps repository."""
+    from predator.adapters.gitops.bare_git import BareGit
+    from predator.loop.desired_state import DesiredState
+
+    return DesiredState(BareGit(run.gitops), contour)
+
+
+def deployer_of(run: Run, url: str) -> EmbeddedDeployer:
+    """The deployer of a running platform."""
+    from predator.adapters.platform.embedded_deployer import EmbeddedDeployer
+
+    return EmbeddedDeployer(url, run.control_token)
+
+
 def collection_of(
     data: Path | None, home: Home, missing_docs: str, waves: int, progress: Progress
 ) -> Collection:
@@ -165,18 +191,15 @@ def collection_of(
 
 def found_platform(run: Run, files: EncoderFiles, rules: Rules, name: str, contour: str) -> None:
     """The first release, BM25 + dense by RRF, committed to a new GitOps repository."""
-    from predator.adapters.gitops.bare_git import BareGit
-    from predator.adapters.object_store.folder import FolderObjectStore
-    from predator.loop.desired_state import DesiredState
     from predator.loop.replica import keep_release
     from predator.search.analyze import SCHEMA
     from predator.search.desired import LiveRelease
 
-    objects = FolderObjectStore(run.folder / "objects")
+    objects = objects_of(run.folder)
     digest = objects.put(rules.dump())
     release = Release(files.digest, SCHEMA, digest, RetrievalParameters())
     keep_release(objects, release)
-    DesiredState(BareGit(run.gitops), contour).set_release(
+    desired_of(run, contour).set_release(
         LiveRelease(FIRST_VERSION, release.digest, "bootstrap"),
         None,
         f"Found the platform with {FIRST_VERSION}: BM25 + dense by RRF",
@@ -191,7 +214,6 @@ def found_platform(run: Run, files: EncoderFiles, rules: Rules, name: str, conto
 def platform_app(settings: Settings, run: Run) -> FastAPI:
     """The HTTP application that serves a run."""
     from predator.adapters.gitops.bare_git import BareGit
-    from predator.adapters.object_store.folder import FolderObjectStore
     from predator.search.encoder.onnx_encoder import OnnxEncoder
     from predator.search.encoder.vector_cache import VectorCache
     from predator.search.encoder.worker import BackgroundEncoder
@@ -208,7 +230,7 @@ def platform_app(settings: Settings, run: Run) -> FastAPI:
     cache = VectorCache(home.caches / "vectors" / files.digest[:16], files.dim)
     seams = Seams(
         database=run.database,
-        objects=FolderObjectStore(run.folder / "objects"),
+        objects=objects_of(run.folder),
         gitops=BareGit(run.gitops),
         contour=run.about["contour"],
         encoder=OnnxEncoder(files),
@@ -230,26 +252,22 @@ def ring_of(
     """The ring of the local contour, connected to one running platform."""
     from predator.adapters.clock import SystemClock
     from predator.adapters.datasets.dvc_git import DvcDatasets
-    from predator.adapters.gitops.bare_git import BareGit
-    from predator.adapters.object_store.folder import FolderObjectStore
-    from predator.adapters.platform.embedded_deployer import EmbeddedDeployer
     from predator.adapters.platform.records import PlatformRecords
-    from predator.loop.desired_state import DesiredState
     from predator.loop.ring import Ring
 
     home = Home(settings)
     records = PlatformRecords(run.database)
     return Ring(
         options=settings,
-        desired=DesiredState(BareGit(run.gitops), settings.contour),
-        objects=FolderObjectStore(run.folder / "objects"),
+        desired=desired_of(run, settings.contour),
+        objects=objects_of(run.folder),
         datasets=DvcDatasets(
             home.root / "lineage",
             home.root / "lineage-remote",
             [Path(sys.executable).name, "-m", "predator.loop.dataset_stage"],
         ),
         tracking=tracking_of(settings),
-        deployer=EmbeddedDeployer(url, run.control_token),
+        deployer=deployer_of(run, url),
         feedback=records,
         corpus=records,
         clock=SystemClock(),
@@ -306,3 +324,18 @@ def settings_table(settings: Settings) -> Sequence[Mapping[str, str]]:
         {"name": name, "value": str(getattr(settings, name)), "help": field.description or ""}
         for name, field in type(settings).model_fields.items()
     ]
+
+
+def gates_of(settings: Settings) -> Gates:
+    """The offline gates of the contour."""
+    from predator.loop.evaluate import Gates
+
+    return Gates(
+        settings.ndcg_delta_rel_min,
+        settings.category_delta_rel_min,
+        settings.latency_delta_rel_max,
+        settings.latency_floor_ms,
+        settings.cost_per_1k_usd_max,
+        settings.alpha,
+        settings.power,
+    )

@@ -31,5 +31,5 @@ class ConflictError(PredatorError):
     """Somebody else moved first (a non-fast-forward push). The writer's view is stale."""
 
 
-class PolicyDenied(PredatorError):
+class PolicyDenied(PredatorError):  # noqa: N818 - the decision is called DENY
     """The decision point did not allow an effect."""

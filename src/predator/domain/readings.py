@@ -21,7 +21,7 @@ class Value:
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.value, self.ci_low, self.ci_high, self.at))):
-            raise ValueError("a Value is finite; use NoData or Failed for what could not be measured")
+            raise ValueError("a Value is finite; what could not be measured is NoData or Failed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def choose_trees(
 
     train_set = _dataset(fit, base_weight)
     booster = lightgbm.train(
-        _parameters(fit, seed, threads),
+        _parameters([*fit, *held_out], seed, threads),
         train_set,
         num_boost_round=MAX_TREES,
         valid_sets=[_dataset(held_out, base_weight, reference=train_set)],
@@ -150,7 +150,7 @@ def _dataset(data: Sequence[Prepared], base_weight: float, reference: Any = None
 
 
 def _parameters(data: Sequence[Prepared], seed: int, threads: int) -> dict[str, Any]:
-    highest = max(1, max(int(one.grades.max(initial=0)) for one in data))
+    highest = max((int(one.grades.max(initial=1)) for one in data), default=1)
     return {
         "objective": "lambdarank",
         "metric": "ndcg",

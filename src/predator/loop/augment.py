@@ -63,15 +63,15 @@ def generate(
     count: int,
     rng: np.random.Generator,
 ) -> list[Generated]:
-    """At most ``count`` queries, one method after another over the documents in turn.
+    """At most ``count`` queries by each method, over the documents in turn, in random order.
 
     ``frequency`` (term → documents that hold it) picks the rarest words for key phrases.
     """
     made: list[Generated] = []
-    for method in METHODS:
+    for turn, method in enumerate(METHODS, start=1):
         for i in rng.permutation(len(documents)):
-            if len(made) >= count * len(METHODS):
-                return made
+            if len(made) >= count * turn:
+                break
             query = _make(method, documents[i], frequency, rng)
             if query:
                 made.append(Generated(query, documents[i].id, method))

@@ -13,8 +13,8 @@ from predator.domain.release import Release
 from predator.domain.verdicts import Decision, Verdict, WatchDecision
 from predator.loop import diagnose, stations
 from predator.loop.experiment import Plan, Result
-from predator.loop.live import run_experiment, run_watch
 from predator.loop.labels import Labels
+from predator.loop.live import run_experiment, run_watch
 from predator.loop.promote import Promotion, next_version
 from predator.loop.replica import Replica, keep_release
 from predator.loop.ring import LOOP, Record, Ring, timestamp

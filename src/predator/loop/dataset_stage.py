@@ -74,7 +74,8 @@ def _row(number: int, one: Generated) -> tuple[str, str, str, int, str]:
 
 def _csv(rows: Sequence[tuple[str, str, str, int, str]]) -> bytes:
     buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
+    # Quotes around every string: without them a lone carriage return would end the row.
+    writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(COLUMNS)
     writer.writerows(rows)
     return buffer.getvalue().encode()

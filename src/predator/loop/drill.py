@@ -62,7 +62,7 @@ def drill(ring: Ring, cycle_id: str, labels: Labels) -> Drilled:
 
 
 def bad_release(replica: Replica, live: Release, queries: Sequence[Query], seed: int) -> Release:
-    """The live release with a reranker trained on inverted labels: a mistake that really happens."""
+    """The live release with a reranker trained on inverted labels: a mistake that happens."""
     examples = collect(replica.index, replica.encoder, queries, {query.id: {} for query in queries})
     inverted = []
     for one in lambdamart.prepare(replica.index, examples, live.retrieval):

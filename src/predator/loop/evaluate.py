@@ -80,14 +80,16 @@ def evaluate(
     gates: Gates,
 ) -> Evaluation:
     """Judge paired NDCG@10 per held-out query ([n] each, same order), ``categories`` of equal n."""
+    target = gates.ndcg_delta_rel_min
     try:
         gain = paired_gain(candidate, baseline, alpha=gates.alpha)
+        if len(categories) != gain.n:
+            raise ValueError(f"{len(categories)} categories for {gain.n} queries")
+        spread = gain.sd > 0
+        power = power_at(gain.n, gain.sd, target, gates.alpha) if spread else 1.0
+        needed = needed_n(gain.sd, target, gates.alpha, gates.power) if spread else gain.n
     except ValueError as error:
         return Evaluation(Verdict.ERROR, f"relevance: {error}", None, None, None, ())
-    sd_rel = gain.sd / gain.baseline_mean
-    target = gates.ndcg_delta_rel_min
-    power = power_at(gain.n, sd_rel, target, gates.alpha) if sd_rel > 0 else 1.0
-    needed = needed_n(sd_rel, target, gates.alpha, gates.power) if sd_rel > 0 else gain.n
     by_category = _categories(candidate, baseline, categories, gates)
     guardrails = (*_guardrails(measured, gates), _worst_category(by_category, gates))
     verdict, reason = _verdict(gain, power, needed, guardrails, gates)
@@ -121,18 +123,24 @@ def _verdict(
 
 
 def _guardrails(measured: Measured, gates: Gates) -> tuple[Guardrail, Guardrail]:
-    before, after = measured.latency_p95_ms_baseline, measured.latency_p95_ms_candidate
+    before = _measurement(measured.latency_p95_ms_baseline)
+    after = _measurement(measured.latency_p95_ms_candidate)
     limit = f"≤ {gates.latency_delta_rel_max:+.0%} or ≤ {gates.latency_floor_ms:g} ms"
     latency_held: bool | None = None
-    if before is not None and after is not None and math.isfinite(before) and math.isfinite(after):
+    if before is not None and after is not None:
         allowed = max(before * (1 + gates.latency_delta_rel_max), gates.latency_floor_ms)
         latency_held = after <= allowed
-    cost = measured.cost_per_1k_usd
-    cost_held = cost <= gates.cost_per_1k_usd_max if cost is not None and cost >= 0 else None
+    cost = _measurement(measured.cost_per_1k_usd)
+    cost_held = cost <= gates.cost_per_1k_usd_max if cost is not None else None
     return (
         Guardrail("latency_p95_ms", latency_held, after, limit),
         Guardrail("cost_per_1k_usd", cost_held, cost, f"≤ {gates.cost_per_1k_usd_max:g}"),
     )
+
+
+def _measurement(value: float | None) -> float | None:
+    """``value`` where it can be a duration or a price, else ``None``: it was not measured."""
+    return value if value is not None and math.isfinite(value) and value >= 0 else None
 
 
 def _categories(
@@ -147,7 +155,10 @@ def _categories(
         chosen = names == name
         if chosen.sum() < CATEGORY_QUERIES or baseline[chosen].mean() <= 0:
             continue
-        gain = paired_gain(candidate[chosen], baseline[chosen], alpha=gates.alpha)
+        try:
+            gain = paired_gain(candidate[chosen], baseline[chosen], alpha=gates.alpha)
+        except ValueError:
+            continue  # a gain without any spread: nothing to test, and no loss
         found[name] = {
             "n": gain.n,
             "baseline": gain.baseline_mean,

@@ -76,7 +76,8 @@ def plan(
     """Size an experiment from recent traffic and the gain that the offline gate showed.
 
     Plans for ``at_least_rel``, the lower bound of the offline gain (an estimate that was chosen
-    for being high is too high), within the bounds given. Raises ``ValueError`` without usable history.
+    for being high is too high), within the bounds given. Raises ``ValueError`` without usable
+    history.
     """
     values = [reciprocal_rank_of_first_click(i.clicks) for i in history]
     if len(values) < 30:

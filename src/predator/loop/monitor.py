@@ -7,6 +7,7 @@ missing data, which is reported instead.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,7 +54,7 @@ def detect(row: Row, baseline: Value, readings: Sequence[Reading], needed: int) 
     anything: missing data is never good news.
     """
     recent = list(readings)[-OF_LAST:]
-    values = [reading for reading in recent if isinstance(reading, Value)]
+    values = [reading for reading in recent if isinstance(reading, Value) and reading.n > 0]
     if len(values) < needed:
         return Assessment(None, f"only {len(values)} of {len(recent)} windows hold data", True)
     beyond = [value for value in values if _beyond(row, baseline.value, value.value)]
@@ -74,14 +75,11 @@ def _beyond(row: Row, baseline: float, value: float) -> bool:
 
 
 def _beyond_noise(row: Row, baseline: Value, pooled: Value) -> bool:
-    if not row.relative:
-        return True
-    half_widths = (
-        (baseline.ci_high - baseline.ci_low) / 2,
-        (pooled.ci_high - pooled.ci_low) / 2,
-    )
-    noise = (half_widths[0] ** 2 + half_widths[1] ** 2) ** 0.5
-    change = pooled.value - baseline.value
+    noise = (pooled.ci_high - pooled.ci_low) / 2
+    change = pooled.value - row.threshold
+    if row.relative:
+        noise = math.hypot(noise, (baseline.ci_high - baseline.ci_low) / 2)
+        change = pooled.value - baseline.value
     return change < -noise if row.direction == "down" else change > noise
 
 

@@ -130,9 +130,20 @@ def _lambdamart(
             work.progress(f"{name}, base weight {base_weight:g}, fold {fold + 1} of {FOLDS}")
             # Early stopping looks at one of the training folds, never at the fold it is scored on.
             first, second = (parts[i] for i in range(FOLDS) if i != fold)
-            how = {"seed": work.seed, "base_weight": base_weight, "threads": work.threads}
-            count = lambdamart.choose_trees([*first, *extra], second, **how)
-            model = lambdamart.train([*first, *second, *extra], trees=count, **how)
+            count = lambdamart.choose_trees(
+                [*first, *extra],
+                second,
+                seed=work.seed,
+                base_weight=base_weight,
+                threads=work.threads,
+            )
+            model = lambdamart.train(
+                [*first, *second, *extra],
+                trees=count,
+                seed=work.seed,
+                base_weight=base_weight,
+                threads=work.threads,
+            )
             trees.append(count)
             rankings.update(lambdamart.rank(parts[fold], model))
         scores = score(work.judged, rankings)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class DatasetVersion:
-    """Where a dataset lies and what names it: the hash of its bytes and the commit that locks it."""
+    """Where a dataset lies, the hash of its bytes, and the commit that locks it."""
 
     path: Path
     hash: str

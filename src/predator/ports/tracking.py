@@ -39,5 +39,5 @@ class Tracking(Protocol):
         ...
 
     def finish(self, run_id: str, outcome: str) -> None:
-        """Close the run: ``success`` ends it FINISHED, anything else FAILED, with the outcome as tag."""
+        """Close the run: FINISHED for ``success``, else FAILED; the outcome is kept as a tag."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,10 @@ class _Growing:
     """An append-only numpy array with amortised growth."""
 
     def __init__(self, dtype: type, capacity: int = 1024) -> None:
-        self._data = np.empty(capacity, dtype)
+        self._data: NDArray[Any] = np.empty(capacity, dtype)
         self.size = 0
 
-    def extend(self, values: NDArray[np.generic]) -> None:
+    def extend(self, values: NDArray[Any]) -> None:
         needed = self.size + len(values)
         if needed > len(self._data):
             grown = np.empty(max(needed, 2 * len(self._data)), self._data.dtype)
@@ -41,7 +42,7 @@ class _Growing:
         self.size = needed
 
     @property
-    def values(self) -> NDArray[np.generic]:
+    def values(self) -> NDArray[Any]:
         return self._data
 
 

@@ -23,7 +23,8 @@ class LexicalIndex:
 
     def __init__(self) -> None:
         builder = tantivy.SchemaBuilder()
-        builder.add_unsigned_field("row", stored=False, indexed=True, fast=True)
+        # Signed: a deletion by term silently misses an unsigned field (tantivy-py 0.27).
+        builder.add_integer_field("row", stored=False, indexed=True, fast=True)
         builder.add_text_field(
             "all", stored=False, tokenizer_name="whitespace", index_option="freq"
         )
@@ -34,7 +35,7 @@ class LexicalIndex:
 
     def add(self, row: int, terms: Sequence[str]) -> None:
         document = tantivy.Document()
-        document.add_unsigned("row", row)
+        document.add_integer("row", row)
         document.add_text("all", " ".join(terms))
         self._writer.add_document(document)
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,10 +42,8 @@ class _Child:
     def stop(self) -> int:
         """Close its standard input (its sign to stop); kill it if it does not."""
         assert self.process.stdin is not None  # noqa: S101 - opened as a pipe above
-        try:
+        with suppress(OSError):
             self.process.stdin.close()
-        except OSError:
-            pass
         try:
             return self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:

@@ -20,11 +20,17 @@ from predator.domain.errors import InputError
 from tests.contracts.tracking import CYCLE, ListedTracking, SeenModel, SeenRun, TrackingContract
 
 _SCRIPT = """
-import sys
+import os, sys
 from pathlib import Path
+def refuse_network(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        os.write(2, f"{event} {arguments}".encode())
+        os._exit(1)
+sys.addaudithook(refuse_network)
 from predator.adapters.tracking.mlflow_sqlite import MlflowTracking
 tracking = MlflowTracking(Path(sys.argv[1]), Path(sys.argv[2]))
 print(tracking.start("si_2025_12_07_001", {"seed": "7"}))
+tracking.finish(tracking.start("si_2025_12_07_001", {}), "success")
 """
 
 
@@ -84,7 +90,7 @@ class TestMlflowTracking(TrackingContract):
         return f"models:/{name}/{version.version}"
 
 
-def test_a_first_start_is_quiet_and_leaves_nothing_elsewhere(tmp_path: Path) -> None:
+def test_a_first_start_is_quiet_offline_and_leaves_nothing_elsewhere(tmp_path: Path) -> None:
     home, work = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     work.mkdir()

@@ -26,9 +26,11 @@ def list_cycles(as_json: bool, pairs: Sequence[str]) -> None:
 
     table = Table("cycle", "trigger", "cause", "offline", "experiment", "outcome", "cost, $",
                   box=None, header_style="bold")  # fmt: skip
+    names = (
+        "cycle_id", "trigger", "cause", "evaluation", "experiment", "outcome", "cost_usd",
+    )  # fmt: skip
     for row in rows:
-        table.add_row(*(str(row[name] if row[name] is not None else "–") for name in (
-            "cycle_id", "trigger", "cause", "evaluation", "experiment", "outcome", "cost_usd")))  # fmt: skip
+        table.add_row(*(str(row[name] if row[name] is not None else "–") for name in names))
     console = Console()
     console.print(table if rows else f"no cycles in {root} yet; `predator run` makes one")
 

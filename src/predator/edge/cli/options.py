@@ -31,3 +31,11 @@ def write_json(path: Path, value: Any) -> None:
         partial.replace(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def passed_on(settings: Settings) -> dict[str, str]:
+    """What a platform process of our own must share with us, as ``--set`` arguments."""
+    names = ("home", "host", "port", "model", "max_tokens")
+    values = {name: getattr(settings, name) for name in names}
+    values["home"] = Path(settings.home).expanduser().absolute()
+    return {name: str(value) for name, value in values.items() if value is not None}

@@ -9,9 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
 
 from predator.bootstrap import (
@@ -24,10 +22,10 @@ from predator.bootstrap import (
     ring_of,
 )
 from predator.config import Settings
-from predator.domain.documents import Document
 from predator.domain.errors import PredatorError
 from predator.domain.readings import Reading, Value
-from predator.edge.cli.options import check_writable, settings_from, write_json
+from predator.edge.cli.local import feed, wait_for_documents, wait_for_vectors
+from predator.edge.cli.options import check_writable, passed_on, settings_from, write_json
 from predator.edge.cli.progress import ConsoleProgress
 from predator.edge.cli.serve import bind
 from predator.edge.cli.summary import print_summary, to_json
@@ -44,7 +42,6 @@ from predator.search.encoder.onnx_encoder import OnnxEncoder
 from predator.simulation.local_world import LocalWorld, judged, plan_world
 from predator.simulation.processes import PlatformProcess, UsersProcess
 
-FEED = 250
 SETTLE_S = 1.5
 
 
@@ -117,13 +114,13 @@ def _bring_up(
     run = home.new_run(collection.name)
     found_platform(run, files, rules, collection.name, settings.contour)
     progress.station("platform", f"{FIRST_VERSION}: BM25 + dense by RRF, in its own process")
-    platform = PlatformProcess(run.folder, run.folder / "platform.log", _passed_on(settings))
+    platform = PlatformProcess(run.folder, run.folder / "platform.log", passed_on(settings))
     stack.callback(platform.stop)
     url = platform.wait_ready()
     home.point_current(run)
     progress.note(f"{url} (API: {url}/docs, metrics: {url}/metrics)")
-    _feed(url, world.waves[0], progress)
-    _wait_for_documents(url, progress)
+    feed(url, world.waves[0], progress)
+    wait_for_documents(url, progress)
 
     world_file = run.folder / "world.json"
     world_file.write_text(json.dumps({"groups": world.questions()}))
@@ -138,7 +135,7 @@ def _bring_up(
 
 
 def _turn_the_ring(stage: Stage, cycles: int) -> tuple[list[Outcome], Drilled]:
-    _wait_for_vectors(stage.url, stage.progress)
+    wait_for_vectors(stage.url, stage.progress)
     outcomes: list[Outcome] = []
     wave = 0
     for number in range(cycles):
@@ -150,8 +147,8 @@ def _turn_the_ring(stage: Stage, cycles: int) -> tuple[list[Outcome], Drilled]:
             wave += 1
             _shift(stage, wave)
         situation = _monitor(stage, stage.labels(wave), baseline, since, until)
-        _wait_for_documents(stage.url, stage.progress)
-        _wait_for_vectors(stage.url, stage.progress)
+        wait_for_documents(stage.url, stage.progress)
+        wait_for_vectors(stage.url, stage.progress)
         cycle_id = next_cycle_id(stage.home.artifacts, datetime.now(UTC))
         stage.progress.station("cycle", f"{cycle_id} ({number + 1} of {cycles})")
         outcomes.append(turn(stage.ring, cycle_id, situation, stage.labels(wave)))
@@ -179,7 +176,7 @@ def _shift(stage: Stage, wave: int) -> None:
     documents = stage.world.waves[wave]
     stage.progress.station("shift", f"{len(documents)} new documents, and queries about them")
     stage.users.ask(stage.world.mix(wave))
-    _feed(stage.url, documents, stage.progress, pause_s=2 * stage.settings.window_s)
+    feed(stage.url, documents, stage.progress, pause_s=2 * stage.settings.window_s)
 
 
 def _monitor(
@@ -216,51 +213,3 @@ def _pass(stage: Stage, what: str, seconds: float) -> None:
         stage.progress.work(what, int(gone * 10), int(seconds * 10))
         time.sleep(min(0.2, seconds - gone))
     stage.progress.work(what, 1, 1)
-
-
-def _feed(
-    url: str, documents: Sequence[Document], progress: ConsoleProgress, pause_s: float = 0.0
-) -> None:
-    """Send documents through the processor; ``pause_s`` spreads them over that time."""
-    batches = range(0, len(documents), FEED)
-    with httpx.Client(base_url=url, timeout=60) as client:
-        for start in batches:
-            batch = [
-                {"id": d.id, "title": d.title, "text": d.text, "category": d.category}
-                for d in documents[start : start + FEED]
-            ]
-            answer = client.post("/documents", json=batch)
-            if answer.status_code != 202:
-                raise PredatorError(f"documents were refused: {answer.json().get('detail')}")
-            progress.work("documents sent", start + len(batch), len(documents))
-            time.sleep(pause_s / len(batches))
-
-
-def _state(url: str) -> dict[str, Any]:
-    try:
-        return dict(httpx.get(f"{url}/readyz", timeout=30).json())
-    except (httpx.HTTPError, ValueError) as error:
-        raise PredatorError(f"the platform at {url} is gone: {error}") from error
-
-
-def _wait_for_documents(url: str, progress: ConsoleProgress) -> None:
-    while (state := _state(url))["etl_pending"]:
-        progress.work(
-            "documents indexed", state["documents"], state["documents"] + state["etl_pending"]
-        )
-        time.sleep(0.2)
-    progress.note(f"{state['documents']} documents can be found")
-
-
-def _wait_for_vectors(url: str, progress: ConsoleProgress) -> None:
-    while (state := _state(url))["vector_backlog"]:
-        done = state["documents"] - state["vector_backlog"]
-        progress.work("vectors behind the lexical index", done, state["documents"])
-        time.sleep(0.3)
-
-
-def _passed_on(settings: Settings) -> dict[str, str]:
-    names = ("home", "host", "port", "model", "max_tokens")
-    values = {name: getattr(settings, name) for name in names}
-    values["home"] = Path(settings.home).expanduser().absolute()
-    return {name: str(value) for name, value in values.items() if value is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from predator.domain.errors import InputError, PredatorError
 from predator.edge.cli.options import settings_from
@@ -44,7 +45,7 @@ def search_once(
     )
 
 
-def _ask(address: str, body: dict[str, object]) -> dict[str, object]:
+def _ask(address: str, body: dict[str, object]) -> dict[str, Any]:
     import httpx
 
     try:

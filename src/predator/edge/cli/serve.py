@@ -36,7 +36,7 @@ def serve_run(folder: Path | None, pairs: Sequence[str], *, with_parent: bool) -
     if not with_parent:
         sys.stdout.write(f"serving {run.about['name']}; API at /docs, stop with ctrl-C\n")
     sys.stdout.flush()
-    # Many small products in many request threads: a BLAS that spins up its own only gets in the way.
+    # Many small products in many request threads: a BLAS with threads of its own is in the way.
     with threadpool_limits(1):
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -85,9 +85,9 @@ def print_summary(
     drill = result["drill"]
     if drill["caught"]:
         console.print(
-            f"[bold]Drill[/]  a deliberately bad release was caught after {drill['detected_s']:.1f} s "
-            f"and undone: traffic back in {drill['restored_s']:.2f} s, "
-            f"{drill['reverts']} restoring commit in git"
+            f"[bold]Drill[/]  a deliberately bad release was caught after "
+            f"{drill['detected_s']:.1f} s and undone: traffic back {drill['restored_s']:.3f} s "
+            f"after the decision, {drill['reverts']} restoring commit in git"
         )
     else:
         console.print("[bold red]Drill[/]  the bad release was NOT caught by the watch")
@@ -123,8 +123,8 @@ def _print_cycle(outcome: Outcome, console: Console) -> None:
     console.print(f"[bold]Cycle[/]  {outcome.cycle_id} began {why}; cause: {outcome.cause}")
     if gain:
         console.print(
-            f"[bold]Gain[/]   NDCG@10 on {gain['n']} held-out queries {gain['baseline_mean']:.3f} → "
-            f"{gain['candidate_mean']:.3f}: {gain['delta_rel']:+.1%} "
+            f"[bold]Gain[/]   NDCG@10 on {gain['n']} held-out queries "
+            f"{gain['baseline_mean']:.3f} → {gain['candidate_mean']:.3f}: {gain['delta_rel']:+.1%} "
             f"(95% CI {gain['ci_low']:+.1%} … {gain['ci_high']:+.1%})"
         )
     experiment = outcome.experiment

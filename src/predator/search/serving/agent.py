@@ -31,6 +31,7 @@ class Agent:
         self._load, self._warm_up = load, warm_up
         self._lock = threading.Lock()
         self._hot: dict[str, Engine] = {}
+        self._previous: str | None = None
         self._seen: str | None = None
         self._stop = threading.Event()
         self.routing: Routing | None = None
@@ -40,10 +41,10 @@ class Agent:
 
     def step(self) -> bool:
         """Apply the newest revision if there is one; whether anything changed."""
-        head = self._gitops.head()
-        if head is None or head == self._seen:
-            return False
         with self._lock:
+            head = self._gitops.head()
+            if head is None or head == self._seen:
+                return False
             try:
                 self._apply(head)
             except PredatorError as error:
@@ -95,8 +96,11 @@ class Agent:
         self.routing = routing
         if before is None or before.live is not routing.live:
             self.swaps += 1
-        live = routing.live.release.digest
-        keep = {*_needed(routing.desired), live}
+        if before is not None and before.live_digest != routing.live_digest:
+            self._previous = before.live_digest
+        keep = {*_needed(routing.desired), routing.live_digest, self._previous}
+        for digest in [d for d in self._hot if d in keep]:
+            self._hot[digest] = self._hot.pop(digest)  # the least recently needed stand first
         for digest in [d for d in self._hot if d not in keep][: max(0, len(self._hot) - KEPT_HOT)]:
             del self._hot[digest]
 

@@ -112,14 +112,14 @@ def create_app(platform: Platform, control_token: str | None = None) -> FastAPI:
         def flip(body: Flip, authorization: Annotated[str, Header()] = "") -> Readiness:
             """Send all traffic to a loaded release now, ahead of git."""
             if not hmac.compare_digest(authorization.encode(), f"Bearer {control_token}".encode()):
-                raise _Unauthorised("the control token is missing or wrong")
+                raise _UnauthorisedError("the control token is missing or wrong")
             platform.flip(body.release)
             return platform.readiness()
 
     return app
 
 
-class _Unauthorised(PredatorError):
+class _UnauthorisedError(PredatorError):
     pass
 
 
@@ -132,7 +132,7 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, _Unauthorised):
+    if isinstance(error, _UnauthorisedError):
         return problem(401, "Not authorised", str(error))
     if request.url.path == "/search":
         return problem(503, "Not ready", str(error))

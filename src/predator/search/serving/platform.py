@@ -209,7 +209,7 @@ class Platform:
         ours = (seams.encoder.digest, SCHEMA, seams.rules)
         if (release.encoder, release.schema, release.rules) != ours:
             raise PredatorError(
-                f"release {digest[:12]} needs another encoder, schema or rule set than the index has",
+                f"release {digest[:12]} needs another encoder, schema or rules than the index has",
                 cure="rebuild the index for it first",
             )
         reranker = None

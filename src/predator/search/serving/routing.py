@@ -33,8 +33,12 @@ class Routing:
     pinned: str | None = None
 
     @property
+    def live_digest(self) -> str:
+        return self.pinned or self.desired.release.digest
+
+    @property
     def live(self) -> Engine:
-        return self.engines[self.pinned or self.desired.release.digest]
+        return self.engines[self.live_digest]
 
     def route(self, secret: bytes, unit: str) -> Route:
         """The same unit (user, or session where there is none) always gets the same answer."""

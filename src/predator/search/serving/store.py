@@ -10,13 +10,14 @@ import json
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from predator.domain.documents import Document
+from predator.domain.errors import PredatorError
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -39,6 +40,8 @@ CREATE INDEX IF NOT EXISTS logs_at ON logs(at);
 """
 
 Statement = tuple[str, Sequence[Any]]
+Group = tuple[Sequence[Statement], Future[None]]
+"""What one caller wants written together, and the promise made to that caller."""
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -57,14 +60,26 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         open_database(path).close()
-        self._queue: queue.Queue[tuple[list[Statement], Future[None]] | None] = queue.Queue()
+        self._queue: queue.Queue[Group | None] = queue.Queue()
+        self._closed = False
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._thread.start()
 
-    def write(self, statements: list[Statement]) -> Future[None]:
-        """Queue ``statements`` as one transaction; the future resolves once it is on disk."""
+    def write(self, statements: Sequence[Statement]) -> Future[None]:
+        """Queue ``statements``, all or none of which are kept.
+
+        The future resolves once they are on disk, and fails with what SQLite says, or with
+        ``PredatorError`` where the store is closed.
+        """
         done: Future[None] = Future()
-        self._queue.put((statements, done))
+        # The writer owes an answer even where its caller has gone: a cancelled one would stop it.
+        done.set_running_or_notify_cancel()
+        with self._lock:
+            if self._closed:
+                done.set_exception(PredatorError("the store is closed, nothing more is written"))
+            else:
+                self._queue.put((statements, done))
         return done
 
     def put_documents(self, documents: Sequence[Document], status: str, at: float) -> Future[None]:
@@ -116,15 +131,20 @@ class Store:
 
     def close(self) -> None:
         """Write what is queued, then stop."""
-        self._queue.put(None)
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
         self._thread.join(timeout=30)
 
     def _write(self) -> None:
         connection = open_database(self._path)
+        # What is acknowledged survives a power cut too; groups share the cost.
+        connection.execute("PRAGMA synchronous=FULL")
         stop = False
         while not stop:
             item = self._queue.get()
-            group: list[tuple[list[Statement], Future[None]]] = []
+            group: list[Group] = []
             while True:
                 if item is None:
                     stop = True
@@ -140,21 +160,19 @@ class Store:
                 self._commit(connection, group)
         connection.close()
 
-    @staticmethod
-    def _commit(
-        connection: sqlite3.Connection, group: list[tuple[list[Statement], Future[None]]]
-    ) -> None:
-        finish: Callable[[Future[None]], None]
+    def _commit(self, connection: sqlite3.Connection, group: Sequence[Group]) -> None:
         try:
             with connection:
                 for statements, _ in group:
                     for sql, values in statements:
                         connection.execute(sql, values)
-        except sqlite3.Error as error:
-            failure = error
-            finish = lambda done: done.set_exception(failure)  # noqa: E731
+        except Exception as error:
+            # Beside sqlite3.Error: a number or a character that SQLite cannot hold.
+            if len(group) == 1:
+                group[0][1].set_exception(error)
+                return
+            for one in group:  # nobody pays for what somebody else sent
+                self._commit(connection, [one])
         else:
-            finish = lambda done: done.set_result(None)  # noqa: E731
-        for _, done in group:
-            if not done.cancelled():
-                finish(done)
+            for _, done in group:
+                done.set_result(None)
