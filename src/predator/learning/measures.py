@@ -38,7 +38,11 @@ class Scores:
         return Scores(tuple(queries), {name: v[order] for name, v in self.values.items()})
 
 
-def score(judgments: Judgments, rankings: Mapping[str, Sequence[str]]) -> Scores:
+def score(
+    judgments: Judgments,
+    rankings: Mapping[str, Sequence[str]],
+    measures: Sequence[str] = MEASURES,
+) -> Scores:
     """Score ``rankings`` (query id → document ids, best first) for every judged query.
 
     A judged query without a ranking scores 0. nDCG uses linear gains, as trec_eval.
@@ -47,8 +51,8 @@ def score(judgments: Judgments, rankings: Mapping[str, Sequence[str]]) -> Scores
 
     queries = tuple(judgments)
     place = {query: i for i, query in enumerate(queries)}
-    values = {name: np.zeros(len(queries)) for name in MEASURES}
-    parsed = {str(m): m for m in map(ir_measures.parse_measure, MEASURES)}
+    values = {name: np.zeros(len(queries)) for name in measures}
+    parsed = {str(m): m for m in map(ir_measures.parse_measure, measures)}
     run = {
         query: {document: float(len(ranked) - i) for i, document in enumerate(ranked)}
         for query, ranked in rankings.items()

@@ -33,8 +33,7 @@ def rank_with(
 ) -> dict[str, list[str]]:
     """The first ``k`` document ids of each example under other fusion parameters."""
     return {
-        example.query.id: example.ids(index, example.refused(parameters).rows[:k])
-        for example in examples
+        example.query.id: example.ids(index, example.best(parameters, k)) for example in examples
     }
 
 
@@ -44,7 +43,10 @@ def score_grid(
     """NDCG@10 of every setting on every example, [settings, examples], the same candidates."""
     judged = {example.query.id: judgments[example.query.id] for example in examples}
     return np.stack(
-        [score(judged, rank_with(index, examples, setting, 10)).ndcg for setting in GRID]
+        [
+            score(judged, rank_with(index, examples, setting, 10), ("nDCG@10",)).ndcg
+            for setting in GRID
+        ]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,9 +19,13 @@ def query_clusters(vectors: NDArray[np.float32], seed: int) -> NDArray[np.int64]
     if n < 20:
         return np.arange(n)
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     model = KMeans(n_clusters=n // 10, init="random", n_init=1, max_iter=10, random_state=seed)
-    labels: NDArray[np.int64] = model.fit_predict(vectors).astype(np.int64)
+    with warnings.catch_warnings():
+        # Queries asked in the same words leave fewer clusters than asked for, as they should.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        labels: NDArray[np.int64] = model.fit_predict(vectors).astype(np.int64)
     return labels
 
 

@@ -51,6 +51,8 @@ class Promotion:
         self._same(release)
         if self.experiment is None:
             raise IllegalPromotion("policy was asked before the evidence was complete")
+        if self.policy is not None:
+            raise IllegalPromotion("policy has answered already")
         if decision is not Decision.ALLOW:
             raise IllegalPromotion(f"policy says {decision} by {rule}")
         return replace(self, policy=rule)

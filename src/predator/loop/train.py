@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predator.domain.documents import Judgments
+from predator.domain.errors import InputError
 from predator.domain.release import RetrievalParameters
 from predator.learning import lambdamart
 from predator.learning.examples import Example
@@ -67,10 +68,16 @@ def train_portfolio(
 ) -> Portfolio:
     """Fit fusion parameters and LambdaMART on ``examples`` (one cluster number each).
 
-    ``generated`` examples are learnt from in one more candidate and never scored.
+    ``generated`` examples are learnt from in one more candidate and never scored. Raises
+    ``InputError`` where the queries are too few or too alike to learn anything from.
     """
     rng = np.random.default_rng(seed)
     folds = split_by_cluster(clusters, [1.0] * FOLDS, rng)
+    if np.bincount(folds, minlength=FOLDS).min() == 0:
+        raise InputError(
+            f"{len(examples)} training queries do not make {FOLDS} groups of different questions",
+            cure="bring more judgments",
+        )
     judged = {example.query.id: judgments[example.query.id] for example in examples}
     progress("fusion parameters")
     tuned = _fusion(index, examples, judged, folds)

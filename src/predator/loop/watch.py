@@ -2,7 +2,9 @@
 
 Two tests side by side: a gross drop against a baseline taken *before* the change (a betting
 e-process, valid at any look), and a small one against the concurrent hold-back on the old
-release (O'Brien-Fleming boundaries). Too little data ends in HOLD, never in KEEP.
+release (O'Brien-Fleming boundaries). The e-process shows that the release lost more than *half*
+of what counts as gross: at the full drop as its null, a drop of just that size would never show.
+Too little data, or nothing to compare with, ends in HOLD, never in KEEP.
 """
 
 from __future__ import annotations
@@ -77,8 +79,9 @@ def look(
 ) -> Look:
     """Decide after look ``number`` (1-based) of ``looks`` on everything seen since the change."""
     boundary = obrien_fleming_boundaries(looks, alpha)[number - 1]
+    shown_drop = gross_drop_rel / 2
     evidence = gross_drop_evidence(
-        _per_user(live), max(1e-6, baseline.click_mrr * (1 - gross_drop_rel))
+        _per_user(live), max(1e-6, baseline.click_mrr * (1 - shown_drop))
     )
     z_score = _z_score(live, held)
     latency = _p95(live)
@@ -102,7 +105,7 @@ def look(
         return decided(
             WatchDecision.ROLL_BACK,
             f"click-MRR {mean or 0:.3f} against {baseline.click_mrr:.3f} before: a drop of more "
-            f"than {gross_drop_rel:.0%} is shown (evidence {min(evidence, 1e9):.3g})",
+            f"than {shown_drop:.0%} is shown (evidence {min(evidence, 1e9):.3g})",
         )
     if z_score is not None and z_score <= -boundary:
         return decided(
@@ -119,6 +122,8 @@ def look(
             WatchDecision.HOLD,
             f"{len(live)} live and {len(held)} held-back searches are too few to keep it on",
         )
+    if z_score is None:
+        return decided(WatchDecision.HOLD, "it cannot be compared with the hold-back")
     return decided(WatchDecision.KEEP, f"no loss shown in {looks} looks")
 
 

@@ -100,7 +100,7 @@ def render_values(release: LiveRelease, previous: str | None) -> str:
             document["search"] = {}
     except (TypeError, ValueError) as error:
         raise InputError(f"the GitOps values cannot be changed: {error}") from error
-    document["search"]["release"] = asdict(release)
+    document["search"]["release"] = _plain(release)
     return _dump(document)
 
 
@@ -109,11 +109,23 @@ def render_experiments(experiment: RunningExperiment | None, holdback: Holdback 
     return _dump(
         {
             "search": {
-                "experiment": asdict(experiment) if experiment else None,
-                "holdback": asdict(holdback) if holdback else None,
+                "experiment": _plain(experiment) if experiment else None,
+                "holdback": _plain(holdback) if holdback else None,
             }
         }
     )
+
+
+def _plain(block: LiveRelease | RunningExperiment | Holdback) -> dict[str, Any]:
+    """The block's fields, with escapes for what ruamel would write but not read back (U+0085)."""
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    return {
+        name: value
+        if not isinstance(value, str) or value.isprintable()
+        else DoubleQuotedScalarString(value)
+        for name, value in asdict(block).items()
+    }
 
 
 def _yaml() -> Any:

@@ -97,6 +97,7 @@ class UsersProcess(_Child):
                 sys.executable, "-m", "predator.simulation.traffic", "--url", url,
                 "--world", str(world), "--rate", str(rate), "--users", str(users),
                 "--seed", str(seed), "--mix", json.dumps(dict(mix)),
+                "--max-in-flight", "1000", "--timeout-s", "30",
             ],
             log,
         )  # fmt: skip
