@@ -38,7 +38,7 @@ test: lint  ## everything the tests need, the checks, then the tests
 	@.venv/bin/python -m pytest $(ARGS)
 
 lint: .venv/ready-dev  ## ruff, mypy, the import law
-	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff check --quiet --output-format concise .
 	@.venv/bin/ruff format --quiet --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
@@ -59,6 +59,7 @@ lock: .venv-lock/bin/python  ## resolve the pins anew; ARGS=--upgrade moves them
 		--no-annotate --custom-compile-command 'make lock' --extra search --extra track --extra dev $(ARGS) "$$@"; } && \
 	elsewhere="sys_platform == '(win32|emscripten)'|^(triton|nvidia|cuda)" && \
 	pin --output-file constraints.txt && \
+	cat constraints.txt requirements/train.txt > .venv-lock/train.txt && \
 	pin --extra train --constraint constraints.txt --output-file .venv-lock/train.txt && \
 	{ head -2 constraints.txt; grep -vxFf constraints.txt .venv-lock/train.txt | grep -vE "$$elsewhere"; } \
 		> requirements/train.txt && \

@@ -167,15 +167,18 @@ def desired_of(run: Run, contour: str) -> DesiredState:
 
 def deployer_of(run: Run, url: str) -> EmbeddedDeployer:
     """The deployer of a running platform."""
+    from predator.adapters.gitops.bare_git import BareGit
     from predator.adapters.platform.embedded_deployer import EmbeddedDeployer
 
-    return EmbeddedDeployer(url, run.control_token)
+    return EmbeddedDeployer(url, run.control_token, BareGit(run.gitops))
 
 
 def collection_of(
     data: Path | None, home: Home, missing_docs: str, waves: int, progress: Progress
 ) -> Collection:
     """A BEIR folder, or the embedded corpus where none is given."""
+    if missing_docs not in ("error", "ignore"):
+        raise InputError(f"--missing-docs is {missing_docs[:40]!r}", cure="Choose error or ignore")
     if data is not None:
         from predator.adapters.collections.beir import load_beir
 

@@ -18,12 +18,13 @@ from predator.search.rerank import Reranker
 
 DIMENSION = 48
 
-WORDS = (
+_TEXT = (
     "matrix vector norm sparse dense solve linear graph node edge path tree sort array shape "
     "table frame merge group filter signal wave phase filter noise window plot axis colour label "
     "image pixel mask blur edge cluster centre distance fit model score predict train random "
     "seed sample mean median variance test file read write parse date time zone token string"
-).split()
+)
+WORDS = tuple(_TEXT.split())
 
 
 @lru_cache(maxsize=100_000)
@@ -79,7 +80,7 @@ def release(reranker: str | None = None, **retrieval: object) -> Release:
 
 
 def engine(index: Index, reranker: Reranker | None = None, **retrieval: object) -> Engine:
-    return Engine(release(**retrieval), index, HashedEncoder(), reranker)
+    return Engine(release(None, **retrieval), index, HashedEncoder(), reranker)
 
 
 def ids(index: Index, rows: NDArray[np.int64]) -> list[str]:

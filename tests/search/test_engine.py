@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from predator.search.features import FEATURES, features
 from predator.search.index import Index
@@ -19,9 +20,9 @@ class ByOneFeature:
     def __init__(self, name: str) -> None:
         self._place = FEATURES.index(name)
 
-    def predict(self, matrix: np.ndarray, **_: object) -> np.ndarray:  # type: ignore[type-arg]
-        scores: np.ndarray = np.nan_to_num(matrix[:, self._place].astype(np.float64))  # type: ignore[type-arg]
-        if "pred_contrib" in _:
+    def predict(self, matrix: NDArray[np.float32], **options: object) -> NDArray[np.float64]:
+        scores: NDArray[np.float64] = np.nan_to_num(matrix[:, self._place].astype(np.float64))
+        if "pred_contrib" in options:
             shares = np.zeros((len(matrix), len(FEATURES) + 1))
             shares[:, self._place] = scores
             return shares

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from predator.domain.documents import Query
 from predator.domain.release import RetrievalParameters
@@ -27,8 +28,8 @@ def index() -> Index:
     return index
 
 
-def column(matrix: np.ndarray[tuple[int, int], np.dtype[np.float32]], name: str) -> list[float]:
-    return matrix[:, FEATURES.index(name)].tolist()
+def column(matrix: NDArray[np.float32], name: str) -> list[float]:
+    return [float(value) for value in matrix[:, FEATURES.index(name)]]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -95,8 +96,8 @@ def test_without_vectors_or_matches_features_are_still_numbers() -> None:
     index = indexed(documents(30), vectors=False)
     query = index.analyse("matrix edge")
     matrix = features(index, query, retrieve(index, RetrievalParameters(), query, None))
-    assert np.isfinite(np.delete(matrix, [FEATURES.index("cosine"),
-                                          FEATURES.index("cosine_gap_to_best")], axis=1)).all()  # fmt: skip
+    gaps = [FEATURES.index(name) for name in ("cosine", "cosine_gap_to_best")]
+    assert np.isfinite(np.delete(matrix, gaps, axis=1)).all()
     nothing = index.analyse("zzz")
     found = retrieve(index, RetrievalParameters(), nothing, None)
     assert features(index, nothing, found).shape == (0, len(FEATURES))

@@ -68,9 +68,7 @@ def test_a_replaced_document_is_withdrawn_from_every_side() -> None:
 
 
 @pytest.mark.parametrize("exact_below", [4096, 50])
-def test_it_grows_while_it_is_searched(
-    monkeypatch: pytest.MonkeyPatch, exact_below: int
-) -> None:
+def test_it_grows_while_it_is_searched(monkeypatch: pytest.MonkeyPatch, exact_below: int) -> None:
     monkeypatch.setattr(vectors, "EXACT_BELOW", exact_below)
     docs = documents(1600, seed=1)
     texts = {d.id: f"{d.title} {d.text}" for d in docs}

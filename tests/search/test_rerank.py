@@ -28,8 +28,12 @@ def lessons(queries: int = 40) -> list[Prepared]:
     for number in range(queries):
         matrix = rng.standard_normal((30, WIDTH)).astype(np.float32)
         grades = (matrix[:, 4] + 0.3 * matrix[:, 9] > 1).astype(np.int64)
+        matrix[rng.random(30) < 0.3, 11] = np.nan  # vectors still missing
+        matrix[grades > 0, 14] = np.nan
         names = [f"d{i}" for i in range(30)]
-        made.append(Prepared(f"q{number}", names, matrix, matrix[:, 0] * 1.0, grades, 1.0))
+        made.append(
+            Prepared(f"q{number}", names, matrix, matrix[:, 0].astype(np.float64), grades, 1.0)
+        )
     return made
 
 
@@ -42,6 +46,7 @@ def model() -> Model:
 def matrix() -> NDArray[np.float32]:
     values = np.random.default_rng(1).standard_normal((200, WIDTH)).astype(np.float32)
     values[::7, 4] = np.nan
+    values[::3, 14] = np.nan
     return values
 
 
@@ -55,6 +60,7 @@ def test_a_model_comes_back_as_it_was(model: Model, matrix: NDArray[np.float32])
     np.testing.assert_array_equal(
         reranker.score(matrix, fused), 2.0 * fused.astype(np.float64) + booster.predict(matrix)
     )
+    assert "inf" in model.text  # a split between what is missing and all the rest
     np.testing.assert_array_equal(
         reranker.contributions(matrix), booster.predict(matrix, pred_contrib=True)
     )
@@ -94,7 +100,16 @@ def changed(trained: Model, /, **values: object) -> bytes:
 
 
 def test_other_features_are_refused(model: Model) -> None:
-    for names in ([*FEATURES[1:], FEATURES[0]], list(FEATURES[:-1]), [], "bm25", 5, None, {}):
+    refused: list[object] = [
+        [*FEATURES[1:], FEATURES[0]],
+        list(FEATURES[:-1]),
+        [],
+        "bm25",
+        5,
+        None,
+        {},
+    ]
+    for names in refused:
         with pytest.raises(InputError, match="other features"):
             load_reranker(changed(model, features=names))
     with pytest.raises(InputError, match="other features"):

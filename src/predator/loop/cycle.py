@@ -8,20 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from predator.domain.documents import Document
-from predator.domain.errors import PredatorError
 from predator.domain.release import Release
-from predator.domain.verdicts import Decision, Verdict, WatchDecision
+from predator.domain.verdicts import Verdict
 from predator.loop import diagnose, stations
-from predator.loop.experiment import Plan, Result
+from predator.loop.go_live import Lived, go_live
 from predator.loop.labels import Labels
-from predator.loop.live import run_experiment, run_watch
-from predator.loop.promote import Promotion, next_version
 from predator.loop.replica import Replica, keep_release
-from predator.loop.ring import LOOP, Record, Ring, timestamp
-from predator.loop.rollback import Rollback
+from predator.loop.ring import Record, Ring, timestamp
+from predator.loop.rollback import withdraw
 from predator.loop.stations import Situation
-from predator.policy.decision import decide
-from predator.search.desired import Holdback, LiveRelease, values_path
+from predator.search.desired import LiveRelease
 from predator.search.serving.agent import load_release
 
 
@@ -47,12 +43,18 @@ class Outcome:
 
 
 def turn(ring: Ring, cycle_id: str, situation: Situation, labels: Labels) -> Outcome:
-    """Walk the ring once. Raises what a station raises, after closing the record."""
+    """Walk the ring once.
+
+    Raises what a station raises, after taking back what the users got and closing the record.
+    """
     record = Record(ring, cycle_id, situation.trigger)
     try:
         return _turn(record, situation, labels)
     except BaseException as error:
-        record.abandon("interrupted" if isinstance(error, KeyboardInterrupt) else "error")
+        try:
+            withdraw(record)
+        finally:
+            record.abandon("interrupted" if isinstance(error, KeyboardInterrupt) else "error")
         raise
 
 
@@ -127,36 +129,24 @@ def _turn(record: Record, situation: Situation, labels: Labels) -> Outcome:
     )
     record.write("model_registry_ref", reference + "\n")
 
-    result: Result | None = None
-    experiment: dict[str, Any] | None = None
-    looks: list[dict[str, Any]] = []
-    after, promoted, rolled_back = before, False, False
+    lived = Lived(before)
     if evaluation.verdict is Verdict.PASS and evaluation.gain is not None:
-        gain = evaluation.gain
-        plan, result = run_experiment(record, candidate, gain.delta_rel, gain.lower_bound)
-        experiment = _experiment(record, candidate, plan, result)
-        if result.verdict is Verdict.PASS:
-            after, revision = _promote(record, before, candidate, evaluated, experiment)
-            promoted = True
-            ring.tracking.alias(reference, "champion")
-            say.note(f"{after.version} is live (commit {revision[:8]})")
-            looks, decision = run_watch(record, before, after, since=ring.clock.now())
-            if decision is WatchDecision.ROLL_BACK and looks:
-                Rollback(record).run(revision, before, looks[-1]["reason"])
-                after, promoted, rolled_back = before, False, True
-    reason = result.reason if result is not None else evaluation.reason
-    verdict = result.verdict if result is not None else evaluation.verdict
-    if rolled_back:
-        verdict, reason = Verdict.FAIL, f"rolled back: {looks[-1]['reason']}"
+        lived = go_live(record, before, candidate, evaluation.gain, evaluated, reference)
+    verdict, reason = evaluation.verdict, evaluation.reason
+    if lived.result is not None:
+        verdict, reason = lived.result.verdict, lived.result.reason
+    if lived.rolled_back:
+        verdict, reason = Verdict.FAIL, f"rolled back: {lived.looks[-1]['reason']}"
     say.station("verdict", f"{verdict}: {reason}")
-    record.write("watch.json", looks)
+    record.write("watch.json", lived.looks)
     outcome = (
         "success" if verdict in (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE) else "error"
     )
-    record.close("rolled_back" if rolled_back else outcome, rollback_available=True)
+    record.close("rolled_back" if lived.rolled_back else outcome, rollback_available=True)
     return Outcome(
-        record.cycle_id, situation.trigger["type"], diagnosis.cause, verdict, reason, promoted,
-        before, after, evaluated, experiment, looks, rolled_back,
+        record.cycle_id, situation.trigger["type"], diagnosis.cause, verdict, reason,
+        lived.promoted, before, lived.release, evaluated, lived.experiment, lived.looks,
+        lived.rolled_back,
         [{"name": t.name, "ndcg_at_10_out_of_fold": t.scores.mean()} for t in portfolio.candidates],
         record.cost_usd, str(record.folder),
     )  # fmt: skip
@@ -212,85 +202,3 @@ def _keep_metrics(record: Record, _: str, scores: Any, evaluation: Any) -> None:
         values["ndcg_delta_rel"] = evaluation.gain.delta_rel
     record.ring.tracking.metrics(record.run_id, values)
     record.write(f"mlflow_run_{record.run_id}/metrics/metrics.json", values)
-
-
-def _experiment(record: Record, candidate: Release, plan: Plan, result: Result) -> dict[str, Any]:
-    written = {
-        "cycle_id": record.cycle_id,
-        "release": candidate.digest,
-        "plan": plan.to_json(),
-        "result": result.to_json(),
-        "verdict": str(result.verdict),
-        "passed_gate": result.verdict is Verdict.PASS,
-    }
-    record.write("ab_test_results.json", written)
-    record.ring.progress.note(f"{result.verdict}: {result.reason}")
-    return written
-
-
-def _promote(
-    record: Record,
-    before: LiveRelease,
-    candidate: Release,
-    evaluated: dict[str, Any],
-    experiment: dict[str, Any],
-) -> tuple[LiveRelease, str]:
-    ring = record.ring
-    ring.progress.station("promote", "a commit to the GitOps repository")
-    after = LiveRelease(next_version(before.version), candidate.digest, record.cycle_id)
-    context = {"evaluation": evaluated["verdict"], "experiment": experiment["verdict"]}
-    answer = decide(LOOP, "promote", ring.options.contour, {**ring.flags(), **context})
-    if answer.decision is not Decision.ALLOW:
-        raise PredatorError(f"policy says {answer.decision} to promote: {answer.reason}")
-    chain = (
-        Promotion(candidate.digest)
-        .evaluated(candidate.digest, Verdict(evaluated["verdict"]), evaluated)
-        .experimented(candidate.digest, Verdict(experiment["verdict"]), experiment)
-        .allowed(candidate.digest, answer.decision, answer.rule)
-    )
-    holdback = Holdback(f"watch-{record.cycle_id}", before.digest, ring.options.holdback_share)
-
-    def commit() -> str:
-        revision = ring.desired.set_release(
-            after,
-            holdback,
-            f"Promote {after.version} ({record.cycle_id})",
-            {
-                "Cycle": record.cycle_id,
-                "Step": "promote",
-                "Audit": record.journal.head,
-                **chain.trailers,
-            },
-        )
-        ring.deployer.wait(revision, 30)
-        return revision
-
-    revision = record.act(
-        "deploy",
-        "promote",
-        commit,
-        lambda made: {
-            "gitops_revision": made,
-            "version": after.version,
-            "rollback_plan": f"a forward commit that restores {before.version}",
-        },
-        context,
-    )
-    patch = {
-        "file": values_path(ring.options.contour),
-        "release": {"before": before, "after": after},
-    }
-    record.write("helm_values_patch.yaml", _patch(patch))
-    return after, revision
-
-
-def _patch(patch: dict[str, Any]) -> str:
-    before, after = patch["release"]["before"], patch["release"]["after"]
-    return (
-        f"# {patch['file']}: the release block, from {before.version} to {after.version}\n"
-        "search:\n"
-        "  release:\n"
-        f"    version: {after.version}\n"
-        f"    digest: {after.digest}\n"
-        f"    cycle: {after.cycle}\n"
-    )

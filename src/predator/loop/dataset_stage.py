@@ -1,8 +1,9 @@
 """The DVC stage that builds a cycle's training set: inputs folder in, one CSV out.
 
 Run as ``python -m predator.loop.dataset_stage INPUTS OUTPUT``. Inputs: ``documents.jsonl`` (the
-sources), ``judged.csv`` (judgments of training queries), ``gold.txt`` (fingerprints that must
-not enter), ``spec.json`` (seed, count, term frequencies). Same inputs, same bytes out.
+sources), ``judged.csv`` (judgments of training queries), ``gold.txt`` (fingerprints of queries
+that must not enter, generated or judged), ``spec.json`` (seed, count, term frequencies). Same
+inputs, same bytes out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from predator.domain.documents import Document
-from predator.loop.augment import Generated, generate, keep
+from predator.loop.augment import Generated, fingerprint, generate, keep
 
 COLUMNS = ("query_id", "query", "document_id", "grade", "source")
 
@@ -57,8 +58,9 @@ def build(folder: Path) -> tuple[bytes, dict[str, int]]:
     made = generate(documents, spec["frequency"], spec["count"], rng)
     filtered = keep(made, forbidden, spec["count"])
     judged = read_rows((folder / "judged.csv").read_bytes())
-    rows = [*judged, *(_row(i, one) for i, one in enumerate(filtered.kept))]
-    return _csv(rows), dict(filtered.dropped)
+    clean = [row for row in judged if fingerprint(row[1]) not in forbidden]
+    rows = [*clean, *(_row(i, one) for i, one in enumerate(filtered.kept))]
+    return _csv(rows), {**filtered.dropped, "judged_leak": len(judged) - len(clean)}
 
 
 def read_rows(data: bytes) -> list[tuple[str, str, str, int, str]]:

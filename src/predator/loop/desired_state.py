@@ -18,7 +18,8 @@ from predator.search.desired import (
     values_path,
 )
 
-ATTEMPTS = 5
+ATTEMPTS = 20
+"""Each time that somebody else moved first, one of us got through: enough for a crowd of them."""
 
 
 class DesiredState:
@@ -67,13 +68,41 @@ class DesiredState:
     def restore(self, bad_revision: str, subject: str, trailers: Mapping[str, str]) -> str:
         """One forward commit that puts back the release block from before ``bad_revision``.
 
-        Commits in between stay; they touch other files. Carries ``Reverts: <bad_revision>``.
+        Commits in between stay; they touch other files. Carries ``Reverts: <bad_revision>``, and
+        where a commit does so already, returns that one. Raises ``ConflictError`` where another
+        release went live since: to restore would undo that one.
         """
-        before = self.read(self._parent(bad_revision)).release
+        bad, before = self.read(bad_revision).release, self.before(bad_revision)
+
+        def changes() -> Mapping[str, str]:
+            live = self.read().release
+            if live not in (bad, before):
+                raise _SupersededError(
+                    f"{live.version} went live after {bad.version}: restoring {before.version} "
+                    "would undo it"
+                )
+            return {self._values: render_values(before, self._gitops.read(self._values))}
+
         return self._commit(
-            lambda: {self._values: render_values(before, self._gitops.read(self._values))},
+            changes,
             subject,
             {**trailers, "Reverts": bad_revision},
+            done=lambda: next((c.revision for c in self.reverts(bad_revision)), None),
+        )
+
+    def before(self, revision: str) -> LiveRelease:
+        """The release that was live before ``revision``."""
+        return self.read(self._parent(revision)).release
+
+    def release_commit(self, cycle_id: str) -> str | None:
+        """The commit by which a cycle made its release live, if it did."""
+        return next(
+            (
+                commit.revision
+                for commit in self._gitops.log(1000)
+                if commit.trailers.get("Cycle") == cycle_id and "Release" in commit.trailers
+            ),
+            None,
         )
 
     def reverts(self, bad_revision: str) -> list[Commit]:
@@ -95,12 +124,24 @@ class DesiredState:
         return log[log.index(revision) + 1]
 
     def _commit(
-        self, changes: Callable[[], Mapping[str, str]], subject: str, trailers: Mapping[str, str]
+        self,
+        changes: Callable[[], Mapping[str, str]],
+        subject: str,
+        trailers: Mapping[str, str],
+        done: Callable[[], str | None] = lambda: None,
     ) -> str:
         for _ in range(ATTEMPTS):
             parent = self._gitops.head()
+            if (revision := done()) is not None:
+                return revision
             try:
                 return self._gitops.commit(changes(), subject, trailers, parent=parent)
+            except _SupersededError:
+                raise
             except ConflictError:
                 continue
         raise ConflictError(f"{subject}: others kept moving the GitOps repository")
+
+
+class _SupersededError(ConflictError):
+    """Not a race that another attempt could win."""

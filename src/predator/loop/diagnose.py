@@ -111,6 +111,7 @@ def diagnose(evidence: Evidence, terms_named: int = 12) -> Diagnosis:
         for stage in ("unindexed", "recall", "ranking")
     }
     corpus, asked = evidence.corpus_shift, evidence.query_shift
+    usual_asked = [s for s in known if not s.new_terms] if asked.significant else known
     stale = evidence.backlog_s > BACKLOG_LIMIT_S
     slow = evidence.latency_p95_ms > LATENCY_LIMIT_MS
     causes = [
@@ -134,8 +135,8 @@ def diagnose(evidence: Evidence, terms_named: int = 12) -> Diagnosis:
             f"{explained(novel):.0%} of the excess loss is in queries with unseen terms about "
             f"known documents",
         ),
-        _known_loss("recall", "not among the candidates", known, explained),
-        _known_loss("ranking", "found but ranked low", known, explained),
+        _known_loss("recall", "not among the candidates", usual_asked, explained),
+        _known_loss("ranking", "found but ranked low", usual_asked, explained),
         Cause(
             "slow_stage",
             1.0 if slow else 0.0,
@@ -143,6 +144,8 @@ def diagnose(evidence: Evidence, terms_named: int = 12) -> Diagnosis:
         ),
     ]
     causes.sort(key=lambda cause: -cause.share_of_loss)
+    if causes[0].share_of_loss <= 0:
+        causes.insert(0, Cause("unknown", 0.0, "no loss was measured that any cause would explain"))
     return Diagnosis(
         causes, _affected(evidence), _low_coverage(evidence, lost, terms_named), stages
     )
@@ -155,7 +158,7 @@ def _known_loss(
     explained: Callable[[Sequence[JudgedSearch]], float],
 ) -> Cause:
     """A loss at one stage with nothing new about it: what is left when no shift explains it."""
-    chosen = [search for search in known if search.stage == stage and not search.new_terms]
+    chosen = [search for search in known if search.stage == stage]
     share = explained(chosen)
     return Cause(f"{stage}_loss", share, f"{share:.0%} of the excess loss: known documents {how}")
 
@@ -201,7 +204,11 @@ def report(
                 "target_tokens": [word(term) for term in diagnosis.low_coverage_terms],
                 "estimated_examples": examples,
             },
-            {"type": "model_retraining", "target": "reranker"},
+            {
+                "type": "model_retraining",
+                "target": "reranker",
+                "expected_improvement": _reach(diagnosis, evidence),
+            },
         ],
         "causes": [
             {
@@ -217,6 +224,15 @@ def report(
         "etl_backlog_s": evidence.backlog_s,
         "latency_p95_ms": evidence.latency_p95_ms,
     }
+
+
+def _reach(diagnosis: Diagnosis, evidence: Evidence) -> str:
+    """How much NDCG@10 a perfect order of the same candidates would gain: no ranker gains more."""
+    lost = sum(search.loss for search in evidence.searches)
+    kept = len(evidence.searches) - lost
+    if kept <= 0:
+        return "unknown"
+    return f"at most +{diagnosis.loss_by_stage['ranking'] * lost / kept:.0%}"
 
 
 def _affected(evidence: Evidence, most: int = 5) -> list[str]:

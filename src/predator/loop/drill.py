@@ -14,16 +14,18 @@ from predator.domain.verdicts import WatchDecision
 from predator.learning import lambdamart
 from predator.learning.examples import collect
 from predator.loop.labels import Labels
-from predator.loop.live import run_watch
+from predator.loop.live import run_watch, watch_baseline
 from predator.loop.replica import Replica, keep_release
 from predator.loop.ring import Record, Ring
-from predator.loop.rollback import Restored, Rollback
+from predator.loop.rollback import Restored, Rollback, withdraw
 from predator.policy.decision import Principal
 from predator.search.desired import Holdback, LiveRelease
 from predator.search.rerank import dump_reranker
 from predator.search.serving.agent import load_release
 
 DRILL = Principal("drill", "scheduled drill")
+OPERATOR = Principal("operator", "scheduled drill")
+"""Who takes the bad release back: to push it and to roll it back are two different rights."""
 LESSONS = 60
 
 
@@ -54,7 +56,11 @@ def drill(ring: Ring, cycle_id: str, labels: Labels) -> Drilled:
     try:
         found = _drill(record, labels)
     except BaseException as error:
-        record.abandon("interrupted" if isinstance(error, KeyboardInterrupt) else "error")
+        try:
+            record.principal = OPERATOR
+            withdraw(record)
+        finally:
+            record.abandon("interrupted" if isinstance(error, KeyboardInterrupt) else "error")
         raise
     record.write("drill.json", found.to_json())
     record.close("success" if found.caught else "missed", rollback_available=True)
@@ -96,12 +102,13 @@ def _drill(record: Record, labels: Labels) -> Drilled:
         ring.deployer.wait(revision, 30)
         return revision
 
+    baseline = watch_baseline(record, good)
     revision = record.act("deploy", "drill", push, lambda made: {"gitops_revision": made})
     since = ring.clock.now()
-    looks, decision = run_watch(record, good, release, since)
+    looks, decision = run_watch(record, good, baseline)
     caught = decision is WatchDecision.ROLL_BACK
     detected = round(ring.clock.now() - since, 3) if caught else None
     why = looks[-1]["reason"] if caught else "the drill was not caught by the watch"
-    record.principal = Principal("operator", "scheduled drill")
+    record.principal = OPERATOR
     restored = Rollback(record).run(revision, good, why)
     return Drilled(caught, detected, restored, looks)

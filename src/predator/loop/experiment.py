@@ -135,6 +135,12 @@ def judge(
     return result(Verdict.INCONCLUSIVE, f"{shown}: no gain is shown{missing}", found)
 
 
+def unplanned(reason: str) -> Result:
+    """The result of an experiment that could not even be planned."""
+    nothing = dict.fromkeys(("baseline", "candidate"))
+    return Result(Verdict.ERROR, reason, None, {}, 0, nothing, nothing)
+
+
 def _people(impressions: Sequence[Impression]) -> tuple[list[Impression], int]:
     counts: dict[str, int] = {}
     for impression in impressions:

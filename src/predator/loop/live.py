@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from predator.domain.errors import PredatorError
 from predator.domain.release import Release
 from predator.domain.verdicts import Verdict, WatchDecision
 from predator.loop import watch
-from predator.loop.experiment import Plan, Result, judge, plan
+from predator.loop.experiment import Plan, Result, judge, plan, unplanned
 from predator.loop.ring import Record
+from predator.loop.rollback import end_experiment
 from predator.ports.feedback import Impression
 from predator.search.desired import LiveRelease, RunningExperiment
 
@@ -18,26 +20,30 @@ SETTLE_S = 1.5
 
 def run_experiment(
     record: Record, candidate: Release, expected_rel: float, at_least_rel: float
-) -> tuple[Plan, Result]:
+) -> tuple[Plan | None, Result]:
     """Plan, start by a commit, wait for the declared sample, judge once.
 
     A PASS leaves the experiment open for the promotion to end in its own commit; every other
-    verdict, and an error or an interrupt, ends it.
+    verdict ends it. After an error or an interrupt the caller withdraws it (``rollback``).
+    Where the traffic gives nothing to plan by, nothing is started: ERROR, without a plan.
     """
     ring, options = record.ring, record.ring.options
     now = ring.clock.now()
     history = ring.feedback.impressions(now - 30, now - SETTLE_S, "")
     rate = len(history) / max(1.0, 30 - SETTLE_S)
-    planned = plan(
-        history,
-        expected_rel,
-        at_least_rel,
-        share=options.experiment_share,
-        alpha=options.alpha,
-        power=options.power,
-        searches_at_most=int(rate * options.experiment_max_s),
-        searches_at_least=int(rate * options.experiment_min_s),
-    )
+    try:
+        planned = plan(
+            history,
+            expected_rel,
+            at_least_rel,
+            share=options.experiment_share,
+            alpha=options.alpha,
+            power=options.power,
+            searches_at_most=int(rate * options.experiment_max_s),
+            searches_at_least=int(rate * options.experiment_min_s),
+        )
+    except ValueError as error:
+        return None, unplanned(str(error))
     name = f"exp-{record.cycle_id}"
     ring.progress.station(
         "experiment",
@@ -51,39 +57,44 @@ def run_experiment(
         lambda: _start(record, name, candidate, planned.share),
         lambda revision: {"gitops_revision": revision, "plan": planned.to_json()},
     )
-    result: Result | None = None
+    seen = _wait_for(record, name, planned, options.experiment_max_s * 1.5)
+    result = record.act(
+        "ab_test",
+        "evaluate",
+        lambda: judge(planned, seen, options.csat_min, options.power),
+        lambda found: {
+            "verdict": str(found.verdict),
+            "passed_gate": found.verdict is Verdict.PASS,
+            "searches": len(seen),
+            "outputs": ["ab_test_results.json"],
+        },
+    )
+    if result.verdict is not Verdict.PASS:
+        end_experiment(record)
+    return planned, result
+
+
+def watch_baseline(record: Record, old: LiveRelease) -> watch.Before:
+    """What the old release served in the newest minute: taken *before* it is replaced.
+
+    Raises ``PredatorError`` where that is nothing to compare with.
+    """
+    now = record.ring.clock.now()
+    served = record.ring.feedback.impressions(now - 60, now - SETTLE_S)
     try:
-        seen = _wait_for(record, name, planned, options.experiment_max_s * 1.5)
-        result = record.act(
-            "ab_test",
-            "evaluate",
-            lambda: judge(planned, seen, options.csat_min, options.power),
-            lambda found: {
-                "verdict": str(found.verdict),
-                "passed_gate": found.verdict is Verdict.PASS,
-                "searches": len(seen),
-                "outputs": ["ab_test_results.json"],
-            },
-        )
-        return planned, result
-    finally:
-        if result is None or result.verdict is not Verdict.PASS:
-            record.act(
-                "end_experiment",
-                "end_experiment",
-                lambda: ring.desired.set_experiment(
-                    None, f"End {name}", {"Cycle": record.cycle_id, "Step": "end-experiment"}
-                ),
-                lambda revision: {"gitops_revision": revision},
-            )
+        return watch.before([i for i in served if i.release == old.digest])
+    except ValueError as error:
+        raise PredatorError(
+            f"a release that replaced {old.version} could not be watched: {error}"
+        ) from error
 
 
 def run_watch(
-    record: Record, old: LiveRelease, new: LiveRelease, since: float
+    record: Record, old: LiveRelease, baseline: watch.Before
 ) -> tuple[list[dict[str, Any]], WatchDecision]:
-    """Look at a fresh release until a decision or the last look; KEEP ends the hold-back."""
+    """Look at a release that has just replaced ``old`` until a decision or the last look."""
     ring, options = record.ring, record.ring.options
-    baseline = watch.before(_before(record, old, since))
+    since = ring.clock.now()
     name = f"watch-{record.cycle_id}"
     ring.progress.station(
         "watch",
@@ -110,17 +121,20 @@ def run_watch(
         decision = found.decision
         if decision is not WatchDecision.HOLD:
             break
-    if decision is WatchDecision.KEEP:
-        record.act(
-            "end_watch",
-            "end_watch",
-            lambda: ring.desired.end_watch(
-                f"Keep {new.version}: end the hold-back",
-                {"Cycle": record.cycle_id, "Step": "end-watch"},
-            ),
-            lambda revision: {"gitops_revision": revision},
-        )
     return looks, decision
+
+
+def end_watch(record: Record, kept: LiveRelease) -> None:
+    """Everybody to the release that the watch keeps: the hold-back ends."""
+    record.act(
+        "end_watch",
+        "end_watch",
+        lambda: record.ring.desired.end_watch(
+            f"Keep {kept.version}: end the hold-back",
+            {"Cycle": record.cycle_id, "Step": "end-watch"},
+        ),
+        lambda revision: {"gitops_revision": revision},
+    )
 
 
 def _start(record: Record, name: str, candidate: Release, share: float) -> str:
@@ -145,9 +159,3 @@ def _wait_for(record: Record, name: str, planned: Plan, at_most_s: float) -> lis
         if len(seen) >= planned.searches or now - started > at_most_s:
             return seen[: planned.searches]
         ring.clock.sleep(1.0)
-
-
-def _before(record: Record, old: LiveRelease, since: float) -> list[Impression]:
-    """What the old release served before the change: the newest minute of it."""
-    served = record.ring.feedback.impressions(since - 60, since - SETTLE_S)
-    return [i for i in served if i.release == old.digest]

@@ -18,7 +18,7 @@ from predator.journal.audit import AuditJournal
 from predator.journal.summary import CycleSummary
 from predator.loop.desired_state import DesiredState
 from predator.loop.replica import EncodeAll
-from predator.policy.decision import Principal, decide
+from predator.policy.decision import PolicyDecision, Principal, decide
 from predator.ports.clock import Clock
 from predator.ports.corpus import Corpus
 from predator.ports.datasets import Datasets
@@ -119,10 +119,22 @@ class Record:
         ``describe`` turns the result into the action's fields (outputs, hashes, references).
         Raises ``PolicyDenied`` where the answer is not ALLOW; then nothing is done.
         """
-        options = self.ring.options
-        answer = decide(
-            self.principal, effect, options.contour, {**self.ring.flags(), **(context or {})}
-        )
+        self.ask(kind, effect, context)
+        started = time.monotonic()
+        try:
+            result = work()
+        except BaseException as error:
+            self._action(kind, "failed", time.monotonic() - started, {"error": str(error)[:300]})
+            raise
+        self._action(kind, "completed", time.monotonic() - started, describe(result))
+        return result
+
+    def ask(
+        self, kind: str, effect: str, context: Mapping[str, bool | int | str] | None = None
+    ) -> PolicyDecision:
+        """Policy's answer to ``effect``, on the record; ``PolicyDenied`` unless it is ALLOW."""
+        contour = self.ring.options.contour
+        answer = decide(self.principal, effect, contour, {**self.ring.flags(), **(context or {})})
         self.journal.append(
             {
                 "type": "policy",
@@ -138,14 +150,7 @@ class Record:
             raise PolicyDenied(
                 f"policy says {answer.decision} to {effect} by rule {answer.rule}: {answer.reason}"
             )
-        started = time.monotonic()
-        try:
-            result = work()
-        except BaseException as error:
-            self._action(kind, "failed", time.monotonic() - started, {"error": str(error)[:300]})
-            raise
-        self._action(kind, "completed", time.monotonic() - started, describe(result))
-        return result
+        return answer
 
     def write(self, name: str, value: Any) -> Path:
         """Write a file of the cycle (JSON, text or bytes), atomically, and copy it to MLflow."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from predator.domain.errors import PredatorError
+from predator.domain.errors import PolicyDenied, PredatorError
 from predator.loop.ring import Record
 from predator.search.desired import LiveRelease
 
@@ -72,11 +72,9 @@ class Rollback:
                 f"{applied.release[:12]} serves after the rollback, not {good.version}"
             )
         in_git = ring.clock.now()
-        if ring.desired.read().holdback is not None:
-            ring.desired.end_watch(
-                f"End the watch of what {good.version} replaced",
-                {"Cycle": self._record.cycle_id, "Step": f"{self._step}-end-watch"},
-            )
+        holdback = ring.desired.read().holdback
+        if holdback is not None and holdback.release == good.digest:
+            _end_watch(self._record, self._step, f"End the watch of what {good.version} replaced")
         ring.clock.sleep(1.0)
         later = ring.feedback.impressions(decided, ring.clock.now())
         bad_after = [i.at for i in later if i.release == bad]
@@ -87,3 +85,48 @@ class Rollback:
             len(ring.desired.reverts(bad_revision)),
             revision,
         )
+
+
+def withdraw(record: Record) -> None:
+    """After an error or an interrupt: take back from the users whatever the cycle gave them.
+
+    Looks at git, not at how far the cycle believes to have come: a release that is still watched
+    is rolled back, an experiment is ended. What cannot be taken back is said, and hides no
+    earlier error.
+    """
+    ring = record.ring
+    try:
+        wanted = ring.desired.read()
+        if wanted.holdback is not None and wanted.holdback.id == f"watch-{record.cycle_id}":
+            revision = ring.desired.release_commit(record.cycle_id)
+            if revision is not None and wanted.release.cycle == record.cycle_id:
+                before = ring.desired.before(revision)
+                Rollback(record).run(revision, before, "the cycle did not come to its end")
+            else:
+                _end_watch(record, "rollback", f"End watch-{record.cycle_id}")
+        elif wanted.experiment is not None and wanted.experiment.id == f"exp-{record.cycle_id}":
+            end_experiment(record)
+    except Exception as error:
+        ring.progress.note(f"the users may still be on what the cycle gave them: {error}")
+
+
+def _end_watch(record: Record, step: str, subject: str) -> None:
+    record.ring.desired.end_watch(subject, {"Cycle": record.cycle_id, "Step": f"{step}-end-watch"})
+
+
+def end_experiment(record: Record) -> None:
+    """All users back to the live release. The kill switch stops what goes forward, not this."""
+    name = f"exp-{record.cycle_id}"
+
+    def end() -> str:
+        return record.ring.desired.set_experiment(
+            None, f"End {name}", {"Cycle": record.cycle_id, "Step": "end-experiment"}
+        )
+
+    def written(revision: str) -> dict[str, Any]:
+        return {"gitops_revision": revision}
+
+    try:
+        record.act("end_experiment", "end_experiment", end, written)
+    except PolicyDenied:
+        record.act("end_experiment", "rollback", end, written)

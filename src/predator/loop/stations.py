@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,8 @@ def gather(ring: Ring, situation: Situation, labels: Labels, replica: Replica) -
     healthy = ring.feedback.impressions(situation.baseline_since, situation.baseline_until)
     arrivals = ring.corpus.arrivals()
     documents = ring.corpus.documents()
-    old = [d for d in documents if arrivals[d.id] < situation.baseline_until]
+    # A document that came between the two looks above is new.
+    old = [d for d in documents if arrivals.get(d.id, math.inf) < situation.baseline_until]
     rng = np.random.default_rng(ring.options.seed)
     terms_before, terms_now = document_frequency(old), document_frequency(documents)
     asked_before = term_counts(i.query for i in healthy)

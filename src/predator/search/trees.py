@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 _RANGE = re.compile(r"none|\[[-+.0-9eE]+:[-+.0-9eE]+\]")
 _BLANK = re.compile(r"\n\n+")
 
-_OF_A_SPLIT = ("split_gain", "threshold", "internal_value", "internal_weight")
+_OF_A_SPLIT = ("split_gain", "internal_value", "internal_weight")
 _COUNTS = ("split_feature", "decision_type", "left_child", "right_child", "internal_count")
 _OF_A_LEAF = ("leaf_value", "leaf_weight")
 
@@ -72,6 +72,8 @@ def _tree(place: int, block: str, features: int) -> str:
     numbers = {name: _integers(fields, name, splits) for name in _COUNTS}
     _check_splits(numbers, leaves, features)
     kept = {name: fields[name] for name in _COUNTS}
+    # An infinite threshold parts what is missing from all the rest.
+    kept["threshold"] = _floats(fields, "threshold", splits, ("inf", "-inf"))
     for name in _OF_A_SPLIT:
         kept[name] = _floats(fields, name, splits)
     kept["leaf_value"] = _floats(fields, "leaf_value", leaves)
@@ -118,10 +120,15 @@ def _integers(fields: Mapping[str, str], name: str, count: int) -> list[int]:
     return [int(token) for token in tokens]
 
 
-def _floats(fields: Mapping[str, str], name: str, count: int) -> str:
-    value = fields.get(name, "")
-    tokens = value.split(" ") if count else []
-    finite = all(_NUMBER.fullmatch(token) and math.isfinite(float(token)) for token in tokens)
-    if len(tokens) != count or not finite:
+def _floats(fields: Mapping[str, str], name: str, count: int, beside: Sequence[str] = ()) -> str:
+    """``count`` finite numbers, or ``beside`` them these words, as they are written."""
+
+    def allowed(token: str) -> bool:
+        if token in beside:
+            return True
+        return bool(_NUMBER.fullmatch(token)) and math.isfinite(float(token))
+
+    tokens = fields.get(name, "").split(" ") if count else []
+    if len(tokens) != count or not all(map(allowed, tokens)):
         raise ValueError(f"{name}: {count} finite numbers expected")
     return " ".join(tokens)

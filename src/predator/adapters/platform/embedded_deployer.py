@@ -6,16 +6,23 @@ import time
 
 import httpx
 
+from predator.adapters.platform.revisions import covers
 from predator.domain.errors import PredatorError
 from predator.ports.deployer import Deployment
+from predator.ports.gitops import GitOps
 
 POLL_S = 0.05
 
 
 class EmbeddedDeployer:
-    """Talks to one platform's ``/readyz`` and ``/control`` over loopback."""
+    """Talks to one platform's ``/readyz`` and ``/control`` over loopback.
 
-    def __init__(self, url: str, control_token: str) -> None:
+    ``gitops`` is the repository that the platform follows: a revision also counts as applied
+    where a later one is.
+    """
+
+    def __init__(self, url: str, control_token: str, gitops: GitOps) -> None:
+        self._gitops = gitops
         self._client = httpx.Client(
             base_url=url, timeout=10, headers={"Authorization": f"Bearer {control_token}"}
         )
@@ -23,23 +30,22 @@ class EmbeddedDeployer:
     def status(self) -> Deployment:
         """What serves now."""
         try:
-            answer = self._client.get("/readyz")
-            state = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+            state = self._client.get("/readyz").json()
+            return Deployment(
+                state["release"],
+                state["revision"],
+                state["ready"] and state["healthy"],
+                state["detail"],
+            )
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             raise PredatorError(f"the platform does not answer: {error}") from error
-        return Deployment(
-            state["release"],
-            state["revision"],
-            state["ready"] and state["healthy"],
-            state["detail"],
-        )
 
     def wait(self, revision: str, timeout_s: float) -> Deployment:
-        """Poll until ``revision`` is applied and healthy."""
+        """Poll until ``revision``, or a later one, is applied and healthy."""
         deadline = time.monotonic() + timeout_s
         while True:
             found = self.status()
-            if found.revision == revision and found.healthy:
+            if found.healthy and covers(self._gitops, found.revision, revision):
                 return found
             if time.monotonic() > deadline:
                 raise PredatorError(
@@ -52,10 +58,11 @@ class EmbeddedDeployer:
         """Send all traffic to ``release`` now."""
         try:
             answer = self._client.post("/control/flip", json={"release": release})
-        except httpx.HTTPError as error:
+            reason = None if answer.status_code == 200 else answer.json()["detail"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             raise PredatorError(f"the platform does not answer: {error}") from error
-        if answer.status_code != 200:
-            raise PredatorError(f"the platform refused to flip: {answer.json().get('detail')}")
+        if reason is not None:
+            raise PredatorError(f"the platform refused to flip: {reason}")
 
     def close(self) -> None:
         self._client.close()

@@ -24,8 +24,10 @@ def list_cycles(as_json: bool, pairs: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("cycle", "trigger", "cause", "offline", "experiment", "outcome", "cost, $",
-                  box=None, header_style="bold")  # fmt: skip
+    table = Table(box=None, header_style="bold")
+    table.add_column("cycle", no_wrap=True)
+    for title in ("trigger", "cause", "offline", "experiment", "outcome", "cost, $"):
+        table.add_column(title)
     names = (
         "cycle_id", "trigger", "cause", "evaluation", "experiment", "outcome", "cost_usd",
     )  # fmt: skip

@@ -39,6 +39,7 @@ from predator.search.features import features
 from predator.search.rerank import dump_reranker, load_reranker
 from predator.search.retrieve import retrieve
 from predator.search.serving.agent import load_release
+from predator.search.serving.ingest import embedding_text
 from predator.search.summarise import summarise
 from predator.simulation.local_world import judged
 from predator.simulation.processes import PlatformProcess, UsersProcess
@@ -78,6 +79,7 @@ def latency(rate: float, seconds: float, json_file: Path | None, pairs: Sequence
         swaps = bench.swap()
     table = parts.table()
     total = sum(row["p50_ms"] for row in table.values())
+    encoded = bench.encoding()
     result = {
         "documents": bench.documents,
         "rate_per_s": rate,
@@ -87,6 +89,7 @@ def latency(rate: float, seconds: float, json_file: Path | None, pairs: Sequence
         "http_over_parts": round(traffic["p50_ms"] / total, 2),
         "searches": traffic["ok"],
         "failed_requests": traffic["failed"],
+        "encoder": encoded,
         "swaps": swaps,
     }
     if json_file is not None:
@@ -134,6 +137,24 @@ class _Bench:
             self._progress.work("seconds", int(seconds - (ended - now)), int(seconds))
             time.sleep(0.1)
         return parts, users.finish()
+
+    def encoding(self, count: int = 256) -> dict[str, float]:
+        """Documents of the corpus encoded a second by one thread, in three parts of a sample."""
+        documents = self._replica.index.documents[:: max(1, self.documents // count)][:count]
+        texts = [embedding_text(document) for document in documents]
+        rates = []
+        for start in range(3):
+            part = texts[start::3]
+            started = time.perf_counter()
+            self._replica.encoder.encode(part)
+            rates.append(len(part) / (time.perf_counter() - started))
+        rates.sort()
+        return {
+            "tokens": self._settings.max_tokens,
+            "documents_per_s": round(rates[1], 1),
+            "least": round(rates[0], 1),
+            "most": round(rates[2], 1),
+        }
 
     def swap(self) -> dict[str, Any]:
         self._progress.station("swap", f"{SWAPS} releases under {SWAP_RATE:g} searches a second")
@@ -250,6 +271,11 @@ def _show(result: dict[str, Any], console: Console) -> None:
     )
     console.print(table)
     console.print(f"HTTP p50 is {result['http_over_parts']:.2f} × the sum of its parts")
+    encoder = result["encoder"]
+    console.print(
+        f"encoder: {encoder['documents_per_s']:.0f} documents a second on one thread "
+        f"({encoder['least']:.0f} to {encoder['most']:.0f}), cut to {encoder['tokens']} tokens"
+    )
     swaps = result["swaps"]
     console.print(
         f"{swaps['swaps']} swaps under {swaps['rate_per_s']:g} searches a second: "

@@ -55,14 +55,18 @@ class Agent:
         return True
 
     def flip(self, digest: str) -> None:
-        """Route everybody to a loaded release now, ahead of git. Raises where it is not loaded."""
+        """Route everybody to a loaded release now, ahead of git. Raises where it is not loaded.
+
+        Flipping to what git wants anyway only ends an earlier flip.
+        """
         with self._lock:
             if self.routing is None or digest not in self._hot:
                 raise PredatorError(
                     f"release {digest[:12]} is not loaded", cure="roll back through git instead"
                 )
+            pinned = None if digest == self.routing.desired.release.digest else digest
             self._swap(
-                Routing(self.routing.desired, self.routing.revision, self._hot.copy(), digest)
+                Routing(self.routing.desired, self.routing.revision, self._hot.copy(), pinned)
             )
 
     def run(self, interval_s: float = 0.2) -> None:

@@ -6,13 +6,13 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predator.domain.documents import Document
 from predator.domain.errors import PredatorError
-from predator.search.encoder.worker import BackgroundEncoder
 from predator.search.index import Index
 from predator.search.processor import Processor
 from predator.search.serving.instruments import Instruments
@@ -27,6 +27,14 @@ def embedding_text(document: Document) -> str:
     return f"{document.title}. {document.text}" if document.title else document.text
 
 
+class VectorSource(Protocol):
+    """Makes vectors behind the index's back and calls back with them (``BackgroundEncoder``)."""
+
+    def submit(self, keys: Sequence[int], texts: Sequence[str]) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Ingest:
     """One thread that takes documents from the queue to the index; vectors follow behind."""
 
@@ -35,7 +43,7 @@ class Ingest:
         store: Store,
         index: Index,
         processor: Processor,
-        encoder: BackgroundEncoder,
+        encoder: VectorSource,
         instruments: Instruments,
     ) -> None:
         self._store, self._index, self._processor = store, index, processor
@@ -45,7 +53,6 @@ class Ingest:
         self._pending = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
-        self._row_of_key: dict[int, int] = {}
 
     def start(self) -> None:
         """Index what earlier runs had indexed, then what they had only accepted."""

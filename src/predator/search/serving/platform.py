@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from predator.domain.documents import Document
 from predator.domain.errors import PredatorError
+from predator.ports.encoder import Encoder
 from predator.ports.gitops import GitOps
 from predator.ports.object_store import ObjectStore
 from predator.search.analyze import SCHEMA
-from predator.search.encoder.onnx_encoder import OnnxEncoder
-from predator.search.encoder.worker import BackgroundEncoder
 from predator.search.engine import Engine
 from predator.search.index import Index
 from predator.search.processor import Processor, Rules
 from predator.search.rerank import load_reranker
 from predator.search.serving.agent import Agent, load_release, warm_up
-from predator.search.serving.ingest import Ingest
+from predator.search.serving.ingest import Ingest, VectorSource
 from predator.search.serving.instruments import Instruments
+from predator.search.serving.recorder import Recorder
 from predator.search.serving.routing import Routing
 from predator.search.serving.schemas import (
-    Event,
     Hit,
     NewDocument,
-    Rating,
     Readiness,
     SearchRequest,
     SearchResponse,
@@ -39,7 +37,7 @@ from predator.search.serving.schemas import (
 from predator.search.serving.store import Store
 from predator.search.summarise import summarise
 
-RECENT_QUERIES = 200_000
+OnVectors = Callable[[Sequence[int], NDArray[np.float32]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,8 @@ class Seams:
     objects: ObjectStore
     gitops: GitOps
     contour: str
-    encoder: OnnxEncoder
-    background: Callable[[Callable[..., None]], BackgroundEncoder]
+    encoder: Encoder
+    background: Callable[[OnVectors], VectorSource]
     rules: str
     secret: bytes
 
@@ -62,6 +60,7 @@ class Platform:
     def __init__(self, seams: Seams) -> None:
         self.instruments = Instruments()
         self.store = Store(seams.database)
+        self.recorder = Recorder(self.store, self.instruments)
         self._seams = seams
         self.index = Index(seams.encoder.dim)
         rules = Rules.load(seams.objects.get(seams.rules))
@@ -70,8 +69,6 @@ class Platform:
             self.store, self.index, Processor(rules), self._background, self.instruments
         )
         self._agent = Agent(seams.gitops, seams.contour, self._load, warm_up)
-        self._recent: OrderedDict[str, None] = OrderedDict()
-        self._recent_lock = threading.Lock()
 
     def start(self) -> None:
         """Index what is known, apply git's head, then follow it in the background."""
@@ -102,9 +99,7 @@ class Platform:
         ranking = route.engine.rank(request.query, request.k)
         hits = self._hits(request, ranking.rows.tolist(), ranking.scores.tolist())
         took_ms = (time.perf_counter() - started) * 1e3
-        self._record(
-            query_id, request, unit, route.engine, route.experiment, route.variant, hits, took_ms
-        )
+        self.recorder.search(query_id, request, unit, route, hits, took_ms)
         self.instruments.search_seconds.observe(took_ms / 1e3)
         if not hits:
             self.instruments.zero_results.inc()
@@ -115,56 +110,6 @@ class Platform:
             variant=route.variant or None,
             hits=hits,
             took_ms=round(took_ms, 3),
-        )
-
-    def accept_events(self, events: Sequence[Event]) -> Future[None]:
-        """Record events; the future resolves once they are on disk.
-
-        Raises ``PredatorError`` naming the first event whose query was never served; then
-        nothing is recorded.
-        """
-        for place, event in enumerate(events):
-            if not self._knows(event.query_id):
-                raise PredatorError(
-                    f"event {place}: query_id {event.query_id[:40]!r} is unknown",
-                    cure="send the query_id that /search returned",
-                )
-        rows = []
-        for event in events:
-            attributes = event.event_attributes
-            object_ = attributes.object if attributes else None
-            ordinal = attributes.position.ordinal if attributes else None
-            self.instruments.events.labels(_action_label(event.action_name)).inc()
-            rows.append(
-                (
-                    "INSERT INTO ubi_events VALUES (?,?,?,?,?,?)",
-                    (
-                        event.query_id,
-                        event.timestamp.timestamp(),
-                        event.action_name,
-                        ordinal,
-                        str(object_.object_id) if object_ else None,
-                        event.model_dump_json(exclude_none=True),
-                    ),
-                )
-            )
-        return self.store.write(rows)
-
-    def accept_rating(self, rating: Rating) -> Future[None]:
-        """Record a rating; raises as :meth:`accept_events`."""
-        if not self._knows(rating.query_id):
-            raise PredatorError(
-                f"query_id {rating.query_id[:40]!r} is unknown",
-                cure="send the query_id that /search returned",
-            )
-        self.instruments.ratings.observe(rating.rating)
-        return self.store.write(
-            [
-                (
-                    "INSERT OR REPLACE INTO ratings VALUES (?,?,?)",
-                    (rating.query_id, time.time(), rating.rating),
-                )
-            ]
         )
 
     def accept_documents(self, documents: Sequence[NewDocument]) -> int:
@@ -241,48 +186,5 @@ class Platform:
             )
         return hits
 
-    def _record(
-        self,
-        query_id: str,
-        request: SearchRequest,
-        unit: str,
-        engine: Engine,
-        experiment: str,
-        variant: str,
-        hits: Sequence[Hit],
-        took_ms: float,
-    ) -> None:
-        with self._recent_lock:
-            self._recent[query_id] = None
-            if len(self._recent) > RECENT_QUERIES:
-                self._recent.popitem(last=False)
-        self.store.write(
-            [
-                (
-                    "INSERT INTO ubi_queries VALUES (?,?,?,?,?,?,?,?,?,?)",
-                    (
-                        query_id,
-                        time.time(),
-                        request.query,
-                        request.client_id,
-                        unit,
-                        engine.release.digest,
-                        experiment,
-                        variant,
-                        json.dumps([hit.id for hit in hits]),
-                        took_ms,
-                    ),
-                )
-            ]
-        )
-
-    def _knows(self, query_id: str) -> bool:
-        return query_id in self._recent or self.store.knows_query(query_id)
-
-    def _vectors_ready(self, *args: object) -> None:
-        self._ingest.on_vectors(*args)  # type: ignore[arg-type]
-
-
-def _action_label(action: str) -> str:
-    known = {"add_to_cart", "click", "watch", "view", "purchase", "impression"}
-    return action if action in known else "other"
+    def _vectors_ready(self, rows: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        self._ingest.on_vectors(rows, vectors)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 MAX_QUERY = 1000
 MAX_K = 100
@@ -13,6 +22,22 @@ Name = Annotated[
     str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")
 ]
 UbiName = Annotated[str, StringConstraints(max_length=100)]
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """ISO 8601 without an offset is taken as UTC, on every machine."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _is_iso(value: object) -> object:
+    """Numbers, which would be taken for unix seconds or milliseconds by their size, are not."""
+    if not isinstance(value, str) or not _DATE_TIME.match(value):
+        raise ValueError("a timestamp looks like 2025-12-07T01:23:45Z")
+    return value
+
+
+AwareTimestamp = Annotated[datetime, BeforeValidator(_is_iso), AfterValidator(_in_utc)]
 
 
 class Strict(BaseModel):
@@ -22,8 +47,10 @@ class Strict(BaseModel):
 class SearchRequest(Strict):
     """A search. ``user_id`` (or ``session_id``) keeps a user in one arm of an experiment."""
 
-    query: str = Field(min_length=1, max_length=MAX_QUERY, description="what is looked for")
-    k: int = Field(10, ge=1, le=MAX_K, description="how many hits")
+    query: str = Field(
+        min_length=1, max_length=MAX_QUERY, pattern=r"\S", description="what is looked for"
+    )
+    k: int = Field(10, ge=1, le=MAX_K, strict=True, description="how many hits")
     user_id: UbiName | None = None
     session_id: UbiName | None = None
     client_id: UbiName | None = None
@@ -58,10 +85,24 @@ class EventObject(BaseModel):
     object_id_field: UbiName | None = None
 
 
+class Coordinates(BaseModel):
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+    x: float
+    y: float
+
+
 class Position(BaseModel):
+    """``ordinal`` is the 1-based place in the list of hits, ``xy`` a point on the screen."""
+
     model_config = ConfigDict(extra="allow")
-    ordinal: int | None = Field(None, ge=1, le=1_000_000)
-    xy: dict[str, float] | None = None
+    ordinal: int | None = Field(None, ge=1, le=1_000_000, strict=True)
+    xy: Coordinates | None = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if self.ordinal is None and self.xy is None:
+            raise ValueError("a position has an ordinal or xy")
+        return self
 
 
 class EventAttributes(BaseModel):
@@ -70,11 +111,13 @@ class EventAttributes(BaseModel):
     object: EventObject | None = None
 
 
-class Event(Strict):
-    """A UBI 1.3 event."""
+class Event(BaseModel):
+    """A UBI 1.3 event about a search that was served here. More fields are kept as they come."""
+
+    model_config = ConfigDict(extra="allow")
 
     action_name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    timestamp: datetime
+    timestamp: AwareTimestamp
     query_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     application: UbiName | None = None
     session_id: UbiName | None = None
@@ -90,7 +133,7 @@ class Rating(Strict):
     """How satisfied a user was with one search, 1 to 5."""
 
     query_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    rating: int = Field(ge=1, le=5)
+    rating: int = Field(ge=1, le=5, strict=True)
     user_id: UbiName | None = None
 
 
@@ -101,6 +144,10 @@ class NewDocument(Strict):
     title: str = Field("", max_length=10_000)
     text: str = Field("", max_length=1_000_000)
     category: Annotated[str, StringConstraints(max_length=100)] = ""
+
+
+class Health(BaseModel):
+    status: Literal["ok"] = "ok"
 
 
 class Accepted(BaseModel):
@@ -134,4 +181,3 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    extra: dict[str, Any] | None = None

@@ -1,0 +1,114 @@
+"""Whole platforms for tests: real index, routing, records and git, an encoder without a model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from predator.adapters.gitops.bare_git import BareGit
+from predator.adapters.object_store.folder import FolderObjectStore
+from predator.domain.release import Release, RetrievalParameters
+from predator.loop.desired_state import DesiredState
+from predator.loop.replica import keep_release
+from predator.ports.gitops import GitOps
+from predator.ports.object_store import ObjectStore
+from predator.search.analyze import SCHEMA
+from predator.search.desired import Holdback, LiveRelease
+from predator.search.processor import DEFAULT_ENTITIES, Rules
+from predator.search.serving.app import create_app
+from predator.search.serving.ingest import VectorSource
+from predator.search.serving.platform import OnVectors, Platform, Seams
+from tests.search.fakes import HashedEncoder
+
+TOKEN = "t" * 64
+CONTOUR = "local"
+
+
+class AtOnce:
+    """Vectors before ``submit`` returns."""
+
+    def __init__(self, on_vectors: OnVectors) -> None:
+        self._on_vectors = on_vectors
+
+    def submit(self, keys: Sequence[int], texts: Sequence[str]) -> None:
+        self._on_vectors(keys, HashedEncoder().encode(texts))
+
+    def close(self) -> None:
+        pass
+
+
+def at_once(on_vectors: OnVectors) -> VectorSource:
+    return AtOnce(on_vectors)
+
+
+@dataclass
+class Place:
+    """One platform's folder, with everything that outlives its process."""
+
+    folder: Path
+    gitops: GitOps = field(init=False)
+    objects: ObjectStore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gitops = BareGit(self.folder / "gitops.git")
+        self.objects = FolderObjectStore(self.folder / "objects")
+        self.rules = self.objects.put(Rules({}, DEFAULT_ENTITIES).dump())
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "platform.db"
+
+    @property
+    def desired(self) -> DesiredState:
+        return DesiredState(self.gitops, CONTOUR)
+
+    def release(self, reranker: str | None = None, **retrieval: object) -> Release:
+        """A release kept in the object store; what tells it apart are its parameters."""
+        parameters = RetrievalParameters(**retrieval)  # type: ignore[arg-type]
+        release = Release(HashedEncoder.digest, SCHEMA, self.rules, parameters, reranker)
+        keep_release(self.objects, release)
+        return release
+
+    def commit(self, version: str, digest: str, held: Holdback | None = None) -> str:
+        """Make a release live in git."""
+        return self.desired.set_release(
+            LiveRelease(version, digest, "tests"), held, version, {"Cycle": "t", "Step": version}
+        )
+
+    def platform(self) -> Platform:
+        return Platform(
+            Seams(
+                self.database, self.objects, self.gitops, CONTOUR, HashedEncoder(), at_once,
+                self.rules, b"tests",
+            )
+        )  # fmt: skip
+
+    def app(self, token: str | None = TOKEN) -> FastAPI:
+        return create_app(self.platform(), token)
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """The URL of ``app`` behind a real server on a free port."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=5
+        )
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    started = threading.Event()
+    while not server.started and thread.is_alive():
+        started.wait(0.005)
+    try:
+        [listening] = server.servers
+        yield "http://{}:{}".format(*listening.sockets[0].getsockname()[:2])
+    finally:
+        server.should_exit = True
+        thread.join(10)
