@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from predator.domain.errors import InputError
+from predator.domain.release import RetrievalParameters
 from predator.domain.verdicts import Verdict
 from predator.learning import lambdamart
 from predator.learning.examples import collect
 from predator.learning.measures import score
-from predator.learning.retrieval_parameters import rank_with
+from predator.learning.retrieval_parameters import best_setting, rank_with
+from predator.loop import train as station
 from predator.loop.evaluate import Gates, Measured, evaluate
 from predator.loop.train import Portfolio, Trained, train_portfolio
 from predator.search.rerank import load_reranker
@@ -132,6 +134,22 @@ def test_no_candidate_is_scored_on_what_it_has_learnt(monkeypatch: pytest.Monkey
     monkeypatch.setattr(lambdamart, "rank", spy_rank)
     trained(small)
     assert len(fitted[-1]) == 30  # what is submitted has learnt from everything
+
+
+def test_fusion_is_never_tuned_on_the_fold_it_is_scored_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = world(30)
+    seen: list[int] = []
+    choose = best_setting
+
+    def spy(grid: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> RetrievalParameters:
+        seen.append(grid.shape[1])
+        return choose(grid)
+
+    monkeypatch.setattr(station, "best_setting", spy)
+    trained(small)
+    assert seen == [20, 20, 20, 30]
 
 
 def test_clusters_are_never_split_between_learning_and_scoring(

@@ -77,7 +77,19 @@ def test_there_is_one_column_a_name(index: Index) -> None:
     best = int(np.argmax(found.bm25_rank == 1))
     assert column(matrix, "bm25_reciprocal_rank")[best] == 1.0
     assert max(column(matrix, "bm25_share_of_best")) == 1.0
-    assert min(v for v in column(matrix, "cosine_gap_to_best") if not np.isnan(v)) == 0.0
+    gap = np.nanmax(found.cosine) - found.cosine
+    np.testing.assert_array_equal(matrix[:, FEATURES.index("cosine_gap_to_best")], gap)
+
+
+def test_the_best_three_speak_for_what_is_meant(index: Index) -> None:
+    query = index.analyse(TEXTS[0])
+    found = retrieve(index, RetrievalParameters(), query, ENCODER.encode_query(TEXTS[0]))
+    texts = [index.documents[row].text for row in found.rows[:3]]
+    assert index.vectors.has(found.rows[:3]).all()
+    near = index.vectors.cosines(found.rows, ENCODER.encode(texts).mean(axis=0))
+    told = np.asarray(column(features(index, query, found), "cosine_to_best_three_z"))
+    there = np.isfinite(near)
+    assert np.corrcoef(near[there], told[there])[0, 1] == pytest.approx(1, abs=1e-5)
 
 
 def test_only_a_missing_vector_leaves_a_gap(index: Index) -> None:

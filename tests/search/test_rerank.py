@@ -185,6 +185,27 @@ def test_a_line_that_lies_is_refused(model: Model, name: str, value: str) -> Non
         load_reranker(dump_reranker(text, 1.0))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("split_feature", str(WIDTH)),
+        ("split_feature", "-1"),
+        ("left_child", "7"),
+        ("right_child", "-1"),
+        ("decision_type", "1"),
+        ("decision_type", "14"),
+        ("decision_type", "-2"),
+        ("threshold", "nan"),
+        ("leaf_value", "inf"),
+        ("leaf_value", "0x10"),
+    ],
+)
+def test_one_number_that_lies_is_refused(model: Model, name: str, value: str) -> None:
+    text = re.sub(rf"(?m)^{name}=[^ \n]+", f"{name}={value}", model.text)
+    with pytest.raises(InputError, match="trees cannot be read"):
+        load_reranker(dump_reranker(text, 1.0))
+
+
 def test_nodes_that_go_round_in_a_ring_are_refused() -> None:
     ring = (
         "Tree=0\nnum_leaves=4\nnum_cat=0\nsplit_feature=0 1 2\nsplit_gain=1 1 1\n"

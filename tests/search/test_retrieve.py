@@ -99,6 +99,8 @@ def test_documents_without_a_vector_are_still_found(kind: str) -> None:
     assert np.isnan(candidates.cosine[without]).all()
     assert np.isfinite(candidates.cosine[~without]).all()
     assert np.isfinite(candidates.fused).all()
+    if kind == "dense":
+        assert without.tolist() == sorted(without.tolist())  # they come last
 
 
 @pytest.mark.parametrize("text", QUERIES)

@@ -47,7 +47,9 @@ def learn_rules(documents: Sequence[Document], seed: int) -> Rules:
         weights = centre[best] * vectorizer.idf_[best]
         norm = float(np.linalg.norm(weights)) or 1.0
         name = "-".join(words[i] for i in best if words[i].isalpha() and len(words[i]) > 2)
-        label = "-".join(name.split("-")[:3]) or f"category-{len(categories)}"
+        label = "-".join(name.split("-")[:3]) or "category"
+        if label in categories:
+            label = f"{label}-{len(categories)}"
         categories[label] = {
             str(words[i]): round(float(w) / norm, 5)
             for i, w in zip(best, weights, strict=True)

@@ -161,7 +161,9 @@ class Record:
         elif isinstance(value, str):
             data = value.encode()
         else:
-            data = (json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n").encode()
+            data = (
+                json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+            ).encode()
         partial = path.with_name(path.name + ".partial")
         with partial.open("wb") as file:
             file.write(data)

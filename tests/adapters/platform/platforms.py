@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -112,3 +114,30 @@ def served(app: FastAPI) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+@contextmanager
+def process(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The platform of ``folder`` in a process of its own: its URL, and the process to kill."""
+    root = Path(__file__).parents[3]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.adapters.platform.platforms", str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+    )
+    try:
+        assert child.stdout is not None
+        yield child.stdout.readline().strip(), child
+    finally:
+        child.kill()
+        child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
+
+
+if __name__ == "__main__":
+    with served(Place(Path(sys.argv[1])).app()) as address:
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
+        threading.Event().wait()

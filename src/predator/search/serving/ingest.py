@@ -6,6 +6,8 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -98,23 +100,24 @@ class Ingest:
             arrived, documents = item
             self._oldest = arrived
             try:
-                self._process(documents)
+                written = self._process(documents)
             except Exception as error:
                 self._instruments.index_errors.inc()
-                self._store.log(
-                    time.time(),
-                    "index",
-                    "error",
-                    f"index failed: {type(error).__name__}",
-                    str(error),
-                )
-            with self._lock:
-                self._pending -= len(documents)
-                if self._pending == 0:
-                    self._oldest = None
+                fingerprint = f"index failed: {type(error).__name__}"
+                self._store.log(time.time(), "index", "error", fingerprint, str(error))
+                written = Future()
+                written.set_result(None)
+            # Not pending any more once the records say so too: whoever waits then reads them.
+            written.add_done_callback(partial(self._finished, len(documents)))
             time.sleep(0.002)
 
-    def _process(self, documents: Sequence[Document]) -> None:
+    def _finished(self, count: int, _written: Future[None]) -> None:
+        with self._lock:
+            self._pending -= count
+            if self._pending == 0:
+                self._oldest = None
+
+    def _process(self, documents: Sequence[Document]) -> Future[None]:
         ready: list[Document] = []
         for document in documents:
             try:
@@ -124,10 +127,10 @@ class Ingest:
                 self._store.put_documents([document], "quarantined", time.time())
                 self._store.log(time.time(), "etl", "warning", error.cause, document.id)
         self._index_batch(ready)
-        self._store.put_documents(ready, "indexed", time.time())
         self._store.log(
             time.time(), "etl", "info", "documents indexed", f"{len(ready)} of {len(documents)}"
         )
+        return self._store.put_documents(ready, "indexed", time.time())
 
     def _index_batch(self, documents: Sequence[Document]) -> None:
         if not documents:

@@ -1,0 +1,445 @@
+"""One turn of the ring on a small world: what goes live, what does not, and what is left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from predator.domain.canonical import digest_of
+from predator.domain.errors import ConflictError, PolicyDenied, PredatorError
+from predator.domain.readings import Value
+from predator.domain.verdicts import Verdict
+from predator.journal.audit import verify_journal
+from predator.loop.cycle import Outcome, turn
+from predator.loop.observe import judged_ndcg
+from predator.loop.stations import Situation
+from predator.search.desired import LiveRelease
+from tests.loop.small_ring import CYCLE, START, World, by_luck, no_clicks_on, short
+
+V1 = "v1.0"
+
+
+def run(world: World, cycle: str = CYCLE) -> Outcome:
+    return turn(world.ring(), cycle, world.live_through(), world.labels())
+
+
+def audit(world: World, cycle: str = CYCLE) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The summary that closes the journal of a cycle, and all records; the chain is sound."""
+    path = world.folder / "artifacts" / cycle / "audit.jsonl"
+    assert verify_journal(path).ok
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    return records[-1].get("summary", {}), records
+
+
+def check_untouched(world: World) -> None:
+    """Users get the first release, and nothing but that."""
+    wanted = world.desired.read()
+    assert wanted.release.version == V1
+    assert (wanted.experiment, wanted.holdback) == (None, None)
+    world.agent.step()
+    assert world.agent.routing is not None
+    assert world.agent.routing.live_digest == wanted.release.digest
+
+
+class TestPass:
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> World:
+        """With a real training, unlike the variants below."""
+        return World(tmp_path, short(tmp_path))
+
+    def test_a_better_release_goes_all_the_way(self, world: World) -> None:
+        outcome = run(world)
+        assert outcome.verdict is Verdict.PASS
+        assert outcome.promoted and not outcome.rolled_back
+        assert world.commits == ["start-experiment", "promote", "end-watch"]
+        wanted = world.desired.read()
+        assert wanted.release == outcome.release_after
+        assert wanted.release.version == "v2.0" and wanted.release.cycle == CYCLE
+        assert (wanted.experiment, wanted.holdback) == (None, None)
+        assert outcome.release_before == LiveRelease(V1, outcome.release_before.digest, "bootstrap")
+        stations = ["diagnose", "augment", "train", "evaluate", "experiment", "promote", "watch"]
+        assert [said for said in world.said if said in stations] == stations
+
+        self.check_artifacts(world, outcome)
+        self.check_audit(world, outcome)
+        self.check_tracking(world, outcome)
+        self.check_evidence(world, outcome)
+
+    def check_artifacts(self, world: World, outcome: Outcome) -> None:
+        folder = world.folder / "artifacts" / CYCLE
+        assert Path(outcome.artifacts) == folder
+        run_folder = f"mlflow_run_run-{CYCLE}"
+        assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} == {
+            "ab_test_results.json",
+            "audit.jsonl",
+            "augmented_dataset.csv",
+            "cost.json",
+            "dataset_manifest.yaml",
+            "diagnostic_report.json",
+            "dvc.lock",
+            "evaluation.json",
+            "helm_values_patch.yaml",
+            f"{run_folder}/metrics/metrics.json",
+            f"{run_folder}/model/portfolio.json",
+            f"{run_folder}/model/release.json",
+            f"{run_folder}/model/reranker.json",
+            "model_registry_ref",
+            "watch.json",
+        }
+        read = {p.name: json.loads(p.read_text()) for p in folder.rglob("*.json")}
+        assert read["evaluation.json"]["verdict"] == "PASS"
+        assert read["evaluation.json"]["gain"]["lower_bound"] > 0
+        assert read["ab_test_results.json"]["plan"]["looks"] == 1
+        assert read["ab_test_results.json"]["passed_gate"] is True
+        assert read["diagnostic_report.json"]["root_cause_analysis"]["type"] == outcome.cause
+        assert [look["decision"] for look in read["watch.json"]] == ["HOLD"] * 3 + ["KEEP"]
+        assert digest_of(read["release.json"]) == outcome.release_after.digest
+        assert read["cost.json"]["total_cost_usd"] >= 0
+        manifest = YAML(typ="safe").load(folder / "dataset_manifest.yaml")
+        assert manifest["cycle_id"] == CYCLE
+        patch = YAML(typ="safe").load(folder / "helm_values_patch.yaml")
+        assert patch["search"]["release"]["digest"] == outcome.release_after.digest
+        assert (folder / "model_registry_ref").read_text() == "models:/predator-release/1\n"
+
+    def check_audit(self, world: World, outcome: Outcome) -> None:
+        summary, records = audit(world)
+        assert (summary["outcome"], summary["rollback_available"]) == ("success", True)
+        assert [action["type"] for action in summary["actions"]] == [
+            "diagnostic", "augment_data", "train_model", "evaluate", "register_model",
+            "start_experiment", "ab_test", "deploy", "end_watch",
+        ]  # fmt: skip
+        assert {action["status"] for action in summary["actions"]} == {"completed"}
+        asked = [one for one in records if one["type"] == "policy"]
+        assert {one["decision"] for one in asked} == {"ALLOW"}
+        done = [one["action"]["type"] for one in records if one["type"] == "action"]
+        assert {one["action"] for one in asked} == set(done)
+        assert len([one for one in records if one["type"] == "look"]) == 4
+
+    def check_tracking(self, world: World, outcome: Outcome) -> None:
+        tracked = world.tracking.runs[f"run-{CYCLE}"]
+        assert tracked.tags["si_cycle_id"] == CYCLE
+        assert (tracked.summary.status, tracked.summary.outcome) == ("FINISHED", "success")
+        assert len(tracked.actions) == 9
+        assert tracked.metrics["ndcg_delta_rel"] > 0.03
+        assert world.tracking.aliases == {("predator-release", "champion"): "1"}
+        folder = world.folder / "artifacts" / CYCLE
+        for name in ("audit.jsonl", "evaluation.json", "ab_test_results.json", "watch.json"):
+            assert tracked.artifacts[name] == (folder / name).read_bytes()
+
+    def check_evidence(self, world: World, outcome: Outcome) -> None:
+        """The promoting commit names, by hash, the evidence that lies in the artifacts."""
+        folder = world.folder / "artifacts" / CYCLE
+        [commit] = [c for c in world.gitops.log() if c.trailers.get("Step") == "promote"]
+        assert commit.trailers["Release"] == outcome.release_after.digest
+        for trailer, name in (("Evaluation", "evaluation"), ("Experiment", "ab_test_results")):
+            written = json.loads((folder / f"{name}.json").read_text())
+            assert commit.trailers[trailer] == digest_of(written)
+        hashes = [json.loads(x)["hash"] for x in (folder / "audit.jsonl").read_text().splitlines()]
+        assert commit.trailers["Audit"] in hashes
+
+
+class TestNotPromoted:
+    def test_an_offline_fail_commits_nothing_and_closes_the_record(
+        self, world_with: Callable[..., World]
+    ) -> None:
+        world = world_with(ndcg_delta_rel_min=50, power=0.51)
+        outcome = run(world)
+        assert outcome.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+        self.check_nothing_committed(world, outcome)
+
+    def test_an_offline_inconclusive_commits_nothing_and_says_what_would_settle_it(
+        self, world_with: Callable[..., World]
+    ) -> None:
+        world = world_with()
+        situation = world.live_through()
+        live = world.desired.read().release.digest
+        luck = np.random.default_rng(1)
+        for query in world.labels().gold:  # as if each had been judged by a throw of the dice
+            ranked = world.engine_of(live).rank(query.text, 10).rows
+            chosen = world.index.documents[int(luck.choice(ranked))].id
+            world.judgments[query.id] = {chosen: 1}
+        outcome = turn(world.ring(), CYCLE, situation, world.labels())
+        assert outcome.verdict is Verdict.INCONCLUSIVE
+        assert "would settle it" in outcome.reason
+        self.check_nothing_committed(world, outcome)
+
+    @pytest.mark.parametrize(
+        "limit", [{"latency_floor_ms": 0, "latency_delta_rel_max": 0}, {"cost_per_1k_usd_max": 0}]
+    )
+    def test_a_broken_guardrail_outweighs_relevance(
+        self, world_with: Callable[..., World], limit: dict[str, float]
+    ) -> None:
+        world = world_with(**limit)
+        outcome = run(world)
+        assert outcome.verdict is Verdict.FAIL and "guardrail broken" in outcome.reason
+        self.check_nothing_committed(world, outcome)
+
+    def check_nothing_committed(self, world: World, outcome: Outcome) -> None:
+        assert world.commits == []
+        assert not outcome.promoted and outcome.experiment is None
+        assert outcome.release_after == outcome.release_before
+        check_untouched(world)
+        assert audit(world)[0]["outcome"] == "success"
+        assert world.tracking.aliases == {}
+        assert not (world.folder / "artifacts" / CYCLE / "ab_test_results.json").exists()
+
+    def test_an_experiment_without_a_gain_is_ended_by_a_commit(self, world: World) -> None:
+        world.clicks = by_luck
+        outcome = run(world)
+        assert outcome.verdict is Verdict.INCONCLUSIVE and not outcome.promoted
+        assert world.commits == ["start-experiment", "end-experiment"]
+        check_untouched(world)
+        summary, _ = audit(world)
+        assert summary["outcome"] == "success"
+        assert [a["type"] for a in summary["actions"]][-2:] == ["ab_test", "end_experiment"]
+
+    def test_an_experiment_with_a_loss_is_ended_by_a_commit(self, world: World) -> None:
+        world.clicks = no_clicks_on("candidate")
+        outcome = run(world)
+        assert outcome.verdict is Verdict.FAIL and "a loss is shown" in outcome.reason
+        assert world.commits == ["start-experiment", "end-experiment"]
+        check_untouched(world)
+
+    def test_without_clicks_there_is_no_experiment_and_no_promotion(self, world: World) -> None:
+        world.clicks = no_clicks_on("", "baseline", "candidate", "live", "holdback")
+        outcome = run(world)
+        assert outcome.verdict is Verdict.ERROR
+        assert "no clicks" in outcome.reason
+        assert outcome.experiment is not None and outcome.experiment["plan"] is None
+        assert world.commits == []
+        check_untouched(world)
+        assert audit(world)[0]["outcome"] == "error"
+
+
+class TestRolledBack:
+    def test_a_release_that_turns_bad_is_restored_by_one_commit(self, world: World) -> None:
+        world.clicks = None
+
+        def turn_bad(event: str) -> None:
+            if event == "station watch":
+                world.clicks = no_clicks_on("live")
+
+        world.at = turn_bad
+        outcome = run(world)
+        assert outcome.rolled_back and not outcome.promoted
+        assert outcome.verdict is Verdict.FAIL and outcome.reason.startswith("rolled back: ")
+        assert world.commits == ["start-experiment", "promote", "rollback", "rollback-end-watch"]
+        check_untouched(world)
+        bad = world.desired.release_commit(CYCLE)
+        assert bad is not None
+        assert len(world.desired.reverts(bad)) == 1
+        assert audit(world)[0]["outcome"] == "rolled_back"
+        assert world.tracking.aliases == {}, "a release that was rolled back is no champion"
+        after = [one for one in world.served if one.at > world.time - 1]
+        assert {one.release for one in after} == {outcome.release_before.digest}
+
+    def test_too_little_traffic_holds_and_keeps_the_holdback(
+        self, world_with: Callable[..., World]
+    ) -> None:
+        """No data is not good news: the old release stays at hand for whoever looks at it."""
+        world = world_with(watch_look_s=0.5, watch_looks=2)
+        outcome = run(world)
+        assert outcome.promoted
+        assert [look["decision"] for look in outcome.watch] == ["HOLD", "HOLD"]
+        assert world.commits == ["start-experiment", "promote"]
+        assert world.desired.read().holdback is not None
+
+
+class TestDenied:
+    def test_the_kill_switch_stops_the_first_step(self, world: World) -> None:
+        world.flags["kill_switch"] = True
+        with pytest.raises(PolicyDenied, match="kill-switch"):
+            run(world)
+        assert world.commits == []
+        check_untouched(world)
+        summary, _ = audit(world)
+        assert summary["outcome"] == "error"
+        assert [(a["type"], a["status"]) for a in summary["actions"]] == [("diagnostic", "denied")]
+
+    @pytest.mark.parametrize(
+        "event", ["station train", "station experiment", "work searches in the experiment"]
+    )
+    def test_the_kill_switch_stops_whatever_comes_next(self, world: World, event: str) -> None:
+        """Pulled in the middle of an experiment, it still lets the users out of it."""
+
+        def pull(seen: str) -> None:
+            if seen == event:
+                world.flags["kill_switch"] = True
+
+        world.at = pull
+        with pytest.raises(PolicyDenied, match="kill-switch"):
+            run(world)
+        assert "promote" not in world.commits
+        check_untouched(world)
+
+    def test_the_kill_switch_during_a_watch_takes_the_release_back(self, world: World) -> None:
+        def pull(seen: str) -> None:
+            if seen == "station watch":
+                world.flags["kill_switch"] = True
+
+        world.at = pull
+        with pytest.raises(PolicyDenied, match="kill-switch"):
+            run(world)
+        assert "rollback" in world.commits
+        check_untouched(world)
+
+    def test_a_promotion_that_needs_approval_ends_its_experiment(self, world: World) -> None:
+        world.flags["manual_approval_required"] = True
+        with pytest.raises(PolicyDenied, match="NEEDS_APPROVAL"):
+            run(world)
+        assert world.commits == ["start-experiment", "end-experiment"]
+        check_untouched(world)
+        summary, records = audit(world)
+        assert ("deploy", "denied") in [(a["type"], a["status"]) for a in summary["actions"]]
+        assert "NEEDS_APPROVAL" in [r.get("decision") for r in records]
+
+
+POINTS = [
+    ("station diagnose", 1),
+    ("station augment", 1),
+    ("work candidates and features", 9),
+    ("work Gold queries, candidate", 3),
+    ("station experiment", 1),
+    ("work searches in the experiment", 1),
+    ("sleep", 4),
+    ("station promote", 1),
+    ("note v2.0 is live", 1),
+    ("station watch", 1),
+    ("note look 1", 1),
+    ("note look 3", 1),
+]
+"""Where it breaks: what happens, and the how-manieth time of it (the second sleep is the
+experiment's first: the world's own history sleeps twice)."""
+
+
+class BrokenError(Exception):
+    pass
+
+
+def breaking(world: World, point: tuple[str, int], error: BaseException) -> None:
+    name, times = point
+    seen = 0
+
+    def at(event: str) -> None:
+        nonlocal seen
+        if event.startswith(name):
+            seen += 1
+            if seen == times:
+                raise error
+
+    world.at = at
+
+
+class TestBroken:
+    @pytest.mark.parametrize(
+        ("point", "ctrl_c"),
+        [(point, number % 2 == 0) for number, point in enumerate(POINTS)],
+        ids=lambda value: value[0] if isinstance(value, tuple) else "",
+    )
+    def test_wherever_it_breaks_users_are_back_and_the_record_is_closed(
+        self, world: World, point: tuple[str, int], ctrl_c: bool
+    ) -> None:
+        self.check(world, point, KeyboardInterrupt() if ctrl_c else BrokenError("x"))
+
+    @pytest.mark.nightly
+    @pytest.mark.parametrize("ctrl_c", [False, True])
+    @pytest.mark.parametrize("point", POINTS, ids=lambda point: point[0])
+    def test_both_kinds_at_every_point(
+        self, world_with: Callable[..., World], point: tuple[str, int], ctrl_c: bool
+    ) -> None:
+        self.check(world_with(), point, KeyboardInterrupt() if ctrl_c else BrokenError("x"))
+
+    def check(self, world: World, point: tuple[str, int], error: BaseException) -> None:
+        breaking(world, point, error)
+        with pytest.raises(type(error)):
+            run(world)
+        check_untouched(world)
+        summary, _ = audit(world)
+        expected = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
+        assert summary["outcome"] == expected
+        tracked = world.tracking.runs[f"run-{CYCLE}"]
+        assert (tracked.summary.status, tracked.summary.outcome) == ("FAILED", expected)
+        assert world.tracking.aliases == {}
+        assert [name for name in world.commits if world.commits.count(name) > 1] == []
+
+    def test_after_the_watch_has_kept_it_a_release_stays(self, world: World) -> None:
+        breaking(world, ("station verdict", 1), KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run(world)
+        wanted = world.desired.read()
+        assert (wanted.release.version, wanted.holdback) == ("v2.0", None)
+        assert audit(world)[0]["outcome"] == "interrupted"
+
+    def test_a_release_that_cannot_be_applied_is_taken_back(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The commit is there, the platform refuses it: git must not keep wanting it."""
+        load = world.agent._load
+
+        def refuse(digest: str) -> Any:
+            raise PredatorError(f"no room for {digest[:8]}")
+
+        def break_it(event: str) -> None:
+            if event == "station promote":
+                world.agent._hot.clear()
+                monkeypatch.setattr(world.agent, "_load", refuse)
+            if event == "station rollback":
+                monkeypatch.setattr(world.agent, "_load", load)
+
+        world.at = break_it
+        with pytest.raises(PredatorError, match="was not applied within 30 s: no room for"):
+            run(world)
+        assert world.commits[:3] == ["start-experiment", "promote", "rollback"]
+        check_untouched(world)
+
+    def test_a_promotion_that_others_keep_overtaking_ends_its_experiment(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commit = world.gitops.commit
+
+        def overtaken(changes: Any, subject: str, trailers: Any, *, parent: str | None) -> str:
+            if trailers.get("Step") == "promote":
+                raise ConflictError("head moved")
+            return commit(changes, subject, trailers, parent=parent)
+
+        monkeypatch.setattr(world.gitops, "commit", overtaken)
+        with pytest.raises(ConflictError, match="others kept moving"):
+            run(world)
+        assert world.commits == ["start-experiment", "end-experiment"]
+        check_untouched(world)
+
+    def test_a_failing_dataset_stage_is_an_error_before_anything_is_trained(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> Any:
+            raise PredatorError("the dataset stage failed: no space left")
+
+        monkeypatch.setattr("predator.adapters.datasets.memory.MemoryDatasets.build", fail)
+        with pytest.raises(PredatorError, match="no space left"):
+            run(world)
+        summary, _ = audit(world)
+        assert [a["status"] for a in summary["actions"]] == ["completed", "failed"]
+        assert "no space left" in summary["actions"][-1]["error"]
+        assert world.commits == []
+
+
+def test_turns_follow_each_other(world: World) -> None:
+    """The next cycle starts from what the last one promoted, and does not promote it again."""
+    first = run(world)
+    assert first.promoted
+    since = world.time
+    world.sleep(10)
+    baseline = judged_ndcg(world.impressions(since, world.time), world.labels(), world.time)
+    assert isinstance(baseline, Value)
+    situation = Situation(None, baseline, since, world.time, since, world.time)
+    second = turn(world.ring(), "si_2025_12_07_002", situation, world.labels())
+    assert second.release_before == first.release_after
+    assert not second.promoted
+    assert world.desired.read().release == first.release_after
+    assert START < since < world.time
