@@ -13,14 +13,16 @@ TOPICS = {
     "space": "orbit comet rocket lunar gravity telescope nebula probe launch crater solar dust",
     "music": "chord tempo violin rhythm melody drum tenor score octave concert reed brass",
 }
-COMMON = "the of and with in a to for from by about near under over first last many".split()
-SYLLABLES = "ba ko mi ru te lo za ni pe du sha vor gla tri".split()
+COMMON = ("the", "of", "and", "with", "in", "a", "to", "for", "from", "by", "about", "near")
+SYLLABLES = ("ba", "ko", "mi", "ru", "te", "lo", "za", "ni", "pe", "du", "sha", "vor", "gla", "tri")
 
 
 def write_tiny_collection(folder: Path, documents_a_topic: int = 80) -> Path:
     """400 documents, 200 judged queries; each query names a rare word that its document holds."""
     rng = random.Random(0)  # noqa: S311 - test data
-    documents, queries, judgments = [], [], ["query-id\tcorpus-id\tscore"]
+    documents: list[dict[str, str]] = []
+    queries: list[dict[str, str]] = []
+    judgments = ["query-id\tcorpus-id\tscore"]
     for topic in TOPICS.values():
         words = topic.split()
         for place in range(documents_a_topic):

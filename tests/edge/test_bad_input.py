@@ -22,6 +22,7 @@ def predator(
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
 
 

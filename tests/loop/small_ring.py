@@ -87,6 +87,7 @@ class World:
     folder: Path
     settings: Settings
     clicks: Clicks | None = None
+    rate: float = RATE
     at: Callable[[str], None] = lambda _: None
     flags: dict[str, bool] = field(
         default_factory=lambda: {"kill_switch": False, "manual_approval_required": False}
@@ -158,8 +159,8 @@ class World:
 
     def sleep(self, seconds: float) -> None:
         self.agent.step()
-        for turn in range(int(seconds * RATE)):
-            self._search(self.time + turn / RATE)
+        for turn in range(int(seconds * self.rate)):
+            self._search(self.time + turn / self.rate)
         self.time += seconds
         self.at("sleep")
 

@@ -1,0 +1,126 @@
+"""The drill pushes a bad release; whatever happens then, users do not keep it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from predator.domain.errors import PolicyDenied, PredatorError
+from predator.journal.audit import verify_journal
+from predator.loop.drill import drill
+from tests.loop.small_ring import DRILL, World, by_luck, no_clicks_on
+
+
+@pytest.fixture
+def lived(world: World) -> World:
+    world.live_through()
+    return world
+
+
+def outcome(world: World) -> str:
+    path = world.folder / "artifacts" / DRILL / "audit.jsonl"
+    assert verify_journal(path).ok
+    summary = json.loads(path.read_text().splitlines()[-1])["summary"]
+    found: str = summary["outcome"]
+    return found
+
+
+def check_back(world: World) -> None:
+    wanted = world.desired.read()
+    assert wanted.release.version == "v1.0"
+    assert (wanted.experiment, wanted.holdback) == (None, None)
+    world.agent.step()
+    assert world.agent.routing is not None
+    assert world.agent.routing.live_digest == wanted.release.digest
+
+
+def test_a_bad_release_is_caught_and_undone_by_one_commit(lived: World) -> None:
+    found = drill(lived.ring(), DRILL, lived.labels())
+    assert found.caught and found.detected_s is not None
+    assert found.detected_s <= 2 * lived.settings.watch_look_s
+    assert found.restored is not None
+    assert found.restored.restored_s < 5
+    assert found.restored.reverts == 1
+    assert lived.commits == ["drill", "rollback", "rollback-end-watch"]
+    check_back(lived)
+    assert outcome(lived) == "success"
+    written = json.loads((lived.folder / "artifacts" / DRILL / "drill.json").read_text())
+    assert written == found.to_json()
+    assert (written["caught"], written["reverts"]) == (True, 1)
+    assert lived.tracking.runs[f"run-{DRILL}"].summary.outcome == "success"
+
+
+def test_the_bad_release_is_really_bad(lived: World) -> None:
+    served_before = len(lived.served)
+    drill(lived.ring(), DRILL, lived.labels())
+    during = [one for one in lived.served[served_before:] if one.variant]
+    found = {
+        arm: [1.0 / min(one.clicks) if one.clicks else 0.0 for one in during if one.variant == arm]
+        for arm in ("live", "holdback")
+    }
+    means = {arm: sum(values) / len(values) for arm, values in found.items()}
+    assert means["live"] < 0.5 * means["holdback"]
+
+
+def test_a_watch_that_is_blind_is_a_missed_drill_and_the_release_goes_anyway(lived: World) -> None:
+    """Users who click by luck: the watch sees no loss and would keep it."""
+    lived.clicks = by_luck
+    lived.sleep(70)
+    found = drill(lived.ring(), DRILL, lived.labels())
+    assert not found.caught and found.detected_s is None
+    assert found.looks[-1]["decision"] == "KEEP"
+    assert found.restored is not None and found.restored.reverts == 1
+    check_back(lived)
+    assert outcome(lived) == "missed"
+
+
+def test_without_clicks_nothing_is_pushed(lived: World) -> None:
+    lived.clicks = no_clicks_on("")
+    lived.sleep(70)
+    with pytest.raises(PredatorError, match="could not be watched"):
+        drill(lived.ring(), DRILL, lived.labels())
+    assert lived.commits == []
+    assert outcome(lived) == "error"
+
+
+def test_the_kill_switch_lets_nothing_be_pushed(lived: World) -> None:
+    lived.flags["kill_switch"] = True
+    with pytest.raises(PolicyDenied, match="kill-switch"):
+        drill(lived.ring(), DRILL, lived.labels())
+    assert lived.commits == []
+    check_back(lived)
+
+
+def test_the_kill_switch_in_the_middle_lets_it_be_taken_back(lived: World) -> None:
+    def pull(event: str) -> None:
+        if event.startswith("note look 1"):
+            lived.flags["kill_switch"] = True
+
+    lived.at = pull
+    found = drill(lived.ring(), DRILL, lived.labels())
+    assert found.restored is not None
+    check_back(lived)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt()], ids=["error", "ctrl-C"])
+@pytest.mark.parametrize("point", ["station drill", "station watch", "sleep", "note look 1"])
+def test_wherever_it_breaks_the_bad_release_goes(
+    world_with: Callable[..., World], point: str, error: BaseException
+) -> None:
+    world = world_with()
+    world.live_through()
+    broken: list[str] = []
+
+    def at(event: str) -> None:
+        if event.startswith(point) and not broken:
+            broken.append(event)
+            raise error
+
+    world.at = at
+    with pytest.raises(type(error)):
+        drill(world.ring(), DRILL, world.labels())
+    check_back(world)
+    assert world.commits in ([], ["drill", "rollback", "rollback-end-watch"])
+    assert outcome(world) == ("interrupted" if isinstance(error, KeyboardInterrupt) else "error")

@@ -1,0 +1,196 @@
+"""Rollback: traffic first, git by one commit, and the same whoever asks how often."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from predator.domain.errors import ConflictError, PredatorError
+from predator.domain.release import RetrievalParameters
+from predator.loop.replica import keep_release
+from predator.loop.ring import Record
+from predator.loop.rollback import Rollback, withdraw
+from predator.search.desired import Holdback, LiveRelease, RunningExperiment
+from predator.search.serving.agent import load_release
+from tests.loop.small_ring import CYCLE, World
+
+BY = {"Cycle": CYCLE, "Step": "promote"}
+
+
+def promoted(world: World) -> tuple[LiveRelease, LiveRelease, str]:
+    """A second release goes live and is watched: the old one, the new one, the revision."""
+    old = world.desired.read().release
+    first = load_release(world.objects.get(old.digest))
+    second = type(first)(
+        first.encoder, first.schema, first.rules, RetrievalParameters(fusion="bm25")
+    )
+    new = LiveRelease("v2.0", keep_release(world.objects, second), CYCLE)
+    held = Holdback(f"watch-{CYCLE}", old.digest, 0.05)
+    revision = world.desired.set_release(new, held, "Promote", {**BY, "Release": new.digest})
+    world.agent.step()
+    return old, new, revision
+
+
+@pytest.fixture
+def lived(world: World) -> World:
+    world.live_through()
+    return world
+
+
+@pytest.fixture
+def record(lived: World) -> Record:
+    return Record(lived.ring(), CYCLE, {"type": "test"})
+
+
+def test_traffic_is_back_at_once_and_git_follows(lived: World, record: Record) -> None:
+    old, new, bad = promoted(lived)
+    lived.sleep(5)
+    assert {one.release for one in lived.impressions(lived.time - 5, lived.time)} == {
+        old.digest,
+        new.digest,
+    }
+    found = Rollback(record).run(bad, old, "it is bad")
+    assert (found.restored_s, found.git_s, found.reverts) == (0.0, 0.0, 1)
+    assert lived.desired.read().release == old
+    assert lived.desired.read().holdback is None
+    lived.sleep(5)
+    assert {one.release for one in lived.impressions(lived.time - 5, lived.time)} == {old.digest}
+    action = record.actions[-1]
+    assert (action["type"], action["status"]) == ("rollback", "completed")
+    assert action["gitops_revision"] == found.revision
+    assert action["reason"] == "it is bad"
+
+
+def test_it_says_how_long_users_still_got_the_bad_release(
+    lived: World, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured on what was served, not on what was asked for."""
+    old, new, bad = promoted(lived)
+    swap = lived.agent._swap
+
+    def late(routing: object) -> None:
+        lived.rate = 30
+        for tenth in range(20):
+            lived._search(lived.time + tenth / 10)
+        lived.time += 2
+        monkeypatch.setattr(lived.agent, "_swap", swap)
+        swap(routing)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lived.agent, "_swap", late)
+    found = Rollback(record).run(bad, old, "it is bad")
+    assert 1.5 < found.restored_s <= 2.0
+
+
+def test_where_traffic_cannot_be_flipped_git_restores_it(
+    lived: World, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, _, bad = promoted(lived)
+
+    def refuse(_: str) -> None:
+        raise PredatorError("the control token is wrong")
+
+    monkeypatch.setattr(lived.agent, "flip", refuse)
+    assert Rollback(record).run(bad, old, "it is bad").reverts == 1
+    assert lived.desired.read().release == old
+    assert "traffic could not be flipped ahead of git: the control token is wrong" in lived.said
+
+
+def test_a_target_that_cannot_serve_is_said_not_hidden(
+    lived: World, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, _, bad = promoted(lived)
+    lived.agent._hot.clear()
+
+    def missing(digest: str) -> None:
+        raise PredatorError(f"object {digest[:8]} is missing")
+
+    monkeypatch.setattr(lived.agent, "_load", missing)
+    with pytest.raises(PredatorError, match="was not applied within 30 s: object"):
+        Rollback(record).run(bad, old, "it is bad")
+    assert record.actions[-1]["status"] == "failed"
+
+
+def test_an_experiment_that_began_since_goes_on(lived: World, record: Record) -> None:
+    old, new, bad = promoted(lived)
+    trial = RunningExperiment("exp-other", "ranking", new.digest, 0.2)
+    lived.desired.set_experiment(trial, "Start", {})
+    Rollback(record).run(bad, old, "it is bad")
+    assert lived.desired.read().release == old
+    assert lived.desired.read().experiment == trial
+
+
+def test_a_newer_release_is_not_undone(lived: World, record: Record) -> None:
+    old, _, bad = promoted(lived)
+    newer = LiveRelease("v3.0", old.digest, "si_2025_12_07_009")
+    lived.desired.set_release(newer, None, "Promote", {})
+    with pytest.raises(ConflictError, match="went live after"):
+        Rollback(record).run(bad, old, "too late")
+    assert lived.desired.read().release == newer
+
+
+def test_ten_rollbacks_at_once_are_one(lived: World, world_with: Callable[..., World]) -> None:
+    old, _, bad = promoted(lived)
+    lived.rate = 0
+    ring = lived.ring()
+    records = [Record(ring, f"si_2025_12_07_{n:03d}", {"type": "test"}) for n in range(10, 20)]
+    start = Barrier(10)
+
+    def race(record: Record) -> str:
+        start.wait()
+        return Rollback(record).run(bad, old, "it is bad").revision
+
+    with ThreadPoolExecutor(10) as pool:
+        revisions = set(pool.map(race, records))
+    assert len(revisions) == 1
+    assert len(lived.desired.reverts(bad)) == 1
+    assert lived.desired.read().release == old
+    assert lived.desired.read().holdback is None
+
+
+class TestWithdraw:
+    def test_what_the_cycle_gave_nobody_is_left_alone(self, lived: World, record: Record) -> None:
+        other = RunningExperiment("exp-si_2025_12_07_009", "ranking", "f" * 64, 0.2)
+        lived.desired.set_experiment(other, "Start", {})
+        before = lived.commits
+        withdraw(record)
+        assert lived.commits == before
+        assert lived.desired.read().experiment == other
+
+    def test_a_watched_release_is_rolled_back_once(self, lived: World, record: Record) -> None:
+        old, _, _ = promoted(lived)
+        withdraw(record)
+        withdraw(record)
+        assert lived.commits == ["promote", "rollback", "rollback-end-watch"]
+        assert lived.desired.read().release == old
+
+    def test_a_rollback_that_was_interrupted_is_finished(
+        self, lived: World, record: Record
+    ) -> None:
+        old, _, bad = promoted(lived)
+        lived.desired.restore(bad, "Back", {"Cycle": CYCLE, "Step": "rollback"})
+        withdraw(record)
+        assert lived.commits == ["promote", "rollback", "rollback-end-watch"]
+        assert lived.desired.read().holdback is None
+
+    def test_what_cannot_be_taken_back_is_said(
+        self, lived: World, record: Record, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        promoted(lived)
+
+        def fail(*_: object, **__: object) -> None:
+            raise OSError("disk full")
+
+        monkeypatch.setattr(lived.gitops, "commit", fail)
+        withdraw(record)
+        assert lived.said[-1] == ("the users may still be on what the cycle gave them: disk full")
+
+
+def test_the_figures_can_be_written_down(lived: World, record: Record) -> None:
+    old, _, bad = promoted(lived)
+    found = Rollback(record).run(bad, old, "it is bad").to_json()
+    assert json.loads(json.dumps(found)) == found
+    assert set(found) == {"restored_s", "git_s", "reverts", "revision"}
