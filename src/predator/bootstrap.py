@@ -48,6 +48,17 @@ class Home:
     def root(self) -> Path:
         return self.settings.home.expanduser().absolute()
 
+    def make(self) -> None:
+        """Make its folders; ``InputError`` where they cannot be had."""
+        for folder in (self.root, self.artifacts):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(
+                    f"the folder {folder} cannot be had: {error.strerror}",
+                    cure="Choose another with --set home=FOLDER or --set artifacts=FOLDER",
+                ) from error
+
     @property
     def caches(self) -> Path:
         return self.root / "cache"
@@ -178,7 +189,7 @@ def collection_of(
 ) -> Collection:
     """A BEIR folder, or the embedded corpus where none is given."""
     if missing_docs not in ("error", "ignore"):
-        raise InputError(f"--missing-docs is {missing_docs[:40]!r}", cure="Choose error or ignore")
+        raise InputError(f"--missing-docs cannot be {missing_docs!r}", cure="use error or ignore")
     if data is not None:
         from predator.adapters.collections.beir import load_beir
 

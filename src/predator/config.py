@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     windows_max: int = Field(
         5, ge=1, description="windows to wait for a signal before the schedule"
     )
+    arrival_s: float = Field(12, ge=0, le=600, description="how long a wave of documents arrives")
     training_queries: int = Field(1500, ge=10, description="judged queries a training may use")
     gold_queries: int = Field(1000, ge=10, description="held-out queries the gate reads")
     generated_queries: int = Field(500, ge=0, description="training queries generated a cycle")

@@ -69,7 +69,7 @@ def test_it_says_how_long_users_still_got_the_bad_release(
     lived: World, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Measured on what was served, not on what was asked for."""
-    old, new, bad = promoted(lived)
+    old, _, bad = promoted(lived)
     swap = lived.agent._swap
 
     def late(routing: object) -> None:
@@ -170,7 +170,7 @@ class TestWithdraw:
     def test_a_rollback_that_was_interrupted_is_finished(
         self, lived: World, record: Record
     ) -> None:
-        old, _, bad = promoted(lived)
+        _, _, bad = promoted(lived)
         lived.desired.restore(bad, "Back", {"Cycle": CYCLE, "Step": "rollback"})
         withdraw(record)
         assert lived.commits == ["promote", "rollback", "rollback-end-watch"]

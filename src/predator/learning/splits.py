@@ -8,12 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+LEAST = 6
+"""Clusters of a collection that is big enough to be clustered at all."""
+
 
 def query_clusters(vectors: NDArray[np.float32], seed: int) -> NDArray[np.int64]:
     """A cluster number per query from its embedding [n, dimension]: k-means, k = n / 10.
 
     About ten queries a cluster keeps paraphrases together while leaving enough clusters to
-    balance the parts.
+    balance the parts; of few queries there are six at least, so that three parts get theirs.
     """
     n = len(vectors)
     if n < 20:
@@ -21,7 +24,7 @@ def query_clusters(vectors: NDArray[np.float32], seed: int) -> NDArray[np.int64]
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    model = KMeans(n_clusters=n // 10, init="random", n_init=1, max_iter=10, random_state=seed)
+    model = KMeans(max(n // 10, LEAST), init="random", n_init=1, max_iter=10, random_state=seed)
     with warnings.catch_warnings():
         # Queries asked in the same words leave fewer clusters than asked for, as they should.
         warnings.simplefilter("ignore", ConvergenceWarning)

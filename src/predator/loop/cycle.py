@@ -10,7 +10,9 @@ from typing import Any
 from predator.domain.documents import Document
 from predator.domain.release import Release
 from predator.domain.verdicts import Verdict
+from predator.learning.measures import Scores
 from predator.loop import diagnose, stations
+from predator.loop.evaluate import Evaluation
 from predator.loop.go_live import Lived, go_live
 from predator.loop.labels import Labels
 from predator.loop.replica import Replica, keep_release
@@ -116,8 +118,7 @@ def _turn(record: Record, situation: Situation, labels: Labels) -> Outcome:
         },
     }
     record.write("evaluation.json", evaluated)
-    metrics_file = record.folder / f"mlflow_run_{record.run_id}" / "metrics"
-    _keep_metrics(record, metrics_file.name, scores_after, evaluation)
+    _keep_metrics(record, scores_after, evaluation)
     say.note(f"{evaluation.verdict}: {evaluation.reason}")
     reference = record.act(
         "register_model",
@@ -188,7 +189,7 @@ def _release(ring: Ring, live: Release, retrieval: Any, reranker: bytes | None) 
     return candidate
 
 
-def _keep_metrics(record: Record, _: str, scores: Any, evaluation: Any) -> None:
+def _keep_metrics(record: Record, scores: Scores, evaluation: Evaluation) -> None:
     values = {
         "ndcg_at_10": scores.mean(),
         "recall_at_20": scores.mean("R@20"),

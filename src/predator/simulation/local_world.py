@@ -15,6 +15,7 @@ from predator.loop.labels import Labels
 from predator.search.processor import Processor, Rules
 
 LEAST_QUERIES = 20
+LEAST_TRAINING = 5
 NEW_QUERIES = (0.15, 0.4)
 """A new wave of an ordinary collection should be about this share of the queries."""
 SHIFTED_SHARE = 0.5
@@ -63,13 +64,14 @@ class LocalWorld:
         }
 
     def labels(self, wave: int, training: int, gold: int) -> Labels:
-        """Judged queries about what has arrived. New documents have no judged training queries:
-        nobody has judged them yet, and generated ones must stand in."""
+        """Judged queries about what has arrived. Nothing is learnt from judgments about the
+        newest wave, generated queries must stand in: its training queries only watch."""
         parts: dict[str, list[Query]] = {"training": [], "live": [], "gold": []}
         for query in self._judged():
             number, role = self.wave_of[query.id], self.role_of[query.id]
-            if number <= wave and not (role == "training" and number == wave and wave > 0):
-                parts[role].append(query)
+            newest = number == wave and wave > 0
+            if number <= wave:
+                parts["live" if newest and role == "training" else role].append(query)
         return Labels(
             tuple(parts["training"][:training]),
             tuple(parts["live"]),
@@ -89,6 +91,18 @@ def judged(collection: Collection) -> dict[str, Mapping[str, int]]:
     return merged
 
 
+def answerable(collection: Collection) -> list[Query]:
+    """The queries to which some document is relevant; ``InputError`` where they are too few."""
+    judgments = judged(collection)
+    found = [q for q in collection.queries if any(g > 0 for g in judgments.get(q.id, {}).values())]
+    if len(found) < LEAST_QUERIES:
+        raise InputError(
+            f"{len(found)} judged queries are too few to run the ring on",
+            cure=f"Bring at least {LEAST_QUERIES} queries with judgments",
+        )
+    return found
+
+
 def plan_world(
     collection: Collection,
     rules: Rules,
@@ -96,31 +110,42 @@ def plan_world(
     queries: Sequence[Query],
     seed: int,
 ) -> LocalWorld:
-    """Deal the documents into waves and the judged ``queries`` ([n] with ``vectors``) into roles.
+    """Deal the documents into waves, and into roles the answerable ``queries`` ([n] vectors).
 
     A collection that names its arrivals keeps them. Otherwise whole categories are held back as
     the second wave, so that new documents bring new vocabulary. The roles are split by query
-    cluster; a collection's own ``test`` split is its Gold. Raises ``InputError`` where there are
-    too few judged queries to run a ring on.
+    cluster; a collection's own ``test`` split is its Gold. Raises ``InputError`` where that
+    leaves a role without queries.
     """
-    if len(queries) < LEAST_QUERIES:
-        raise InputError(
-            f"{len(queries)} judged queries are too few to run the ring on",
-            cure=f"bring at least {LEAST_QUERIES} queries with judgments",
-        )
     rng = np.random.default_rng(seed)
     judgments = judged(collection)
     waves = _waves(collection, rules, queries, rng)
-    wave_of_document = {d.id: w for w, wave in enumerate(waves) for d in wave}
-    wave_of = {
-        query.id: _majority([wave_of_document[d] for d, g in judgments[query.id].items() if g > 0])
-        for query in queries
-    }
     clusters = query_clusters(vectors, seed)
     order = rng.permutation(len(queries))
     shuffled = [queries[i] for i in order]
     role_of = _roles(collection, queries, clusters, rng)
-    return LocalWorld(replace(collection, queries=shuffled), waves, wave_of, role_of)
+    if missing := {"training", "live", "gold"}.difference(role_of.values()):
+        raise InputError(
+            f"the judged queries leave none for the role {sorted(missing)[0]!r}",
+            cure="Bring more queries, or questions that are less alike",
+        )
+
+    def world(waves: Sequence[Sequence[Document]]) -> LocalWorld:
+        wave_of_document = {d.id: w for w, wave in enumerate(waves) for d in wave}
+        wave_of = {
+            query.id: _majority(
+                [wave_of_document[d] for d, grade in judgments[query.id].items() if grade > 0]
+            )
+            for query in queries
+        }
+        return LocalWorld(replace(collection, queries=shuffled), waves, wave_of, role_of)
+
+    planned = world(waves)
+    first, last = (planned.labels(wave, len(queries), 1) for wave in (0, len(waves) - 1))
+    if first.live and last.gold and len(last.training) >= LEAST_TRAINING:
+        return planned
+    # Whatever is new, nothing would be left to learn from, or to compare it with: no shift then.
+    return world([list(collection.documents)])
 
 
 def _roles(

@@ -35,6 +35,8 @@ CONTOUR = "local"
 class AtOnce:
     """Vectors before ``submit`` returns."""
 
+    backlog = 0
+
     def __init__(self, on_vectors: OnVectors) -> None:
         self._on_vectors = on_vectors
 

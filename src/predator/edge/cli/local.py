@@ -10,15 +10,13 @@ import httpx
 
 from predator.domain.documents import Document
 from predator.domain.errors import PredatorError
-from predator.edge.cli.progress import ConsoleProgress
+from predator.ports.progress import Progress
 
 FEED = 250
 """Documents sent at a time."""
 
 
-def feed(
-    url: str, documents: Sequence[Document], progress: ConsoleProgress, pause_s: float = 0.0
-) -> None:
+def feed(url: str, documents: Sequence[Document], progress: Progress, pause_s: float = 0.0) -> None:
     """Send documents through the processor; ``pause_s`` spreads them over that time."""
     batches = range(0, len(documents), FEED)
     with httpx.Client(base_url=url, timeout=60) as client:
@@ -41,7 +39,7 @@ def _state(url: str) -> dict[str, Any]:
         raise PredatorError(f"the platform at {url} is gone: {error}") from error
 
 
-def wait_for_documents(url: str, progress: ConsoleProgress) -> None:
+def wait_for_documents(url: str, progress: Progress) -> None:
     while (state := _state(url))["etl_pending"]:
         progress.work(
             "documents indexed", state["documents"], state["documents"] + state["etl_pending"]
@@ -50,7 +48,7 @@ def wait_for_documents(url: str, progress: ConsoleProgress) -> None:
     progress.note(f"{state['documents']} documents can be found")
 
 
-def wait_for_vectors(url: str, progress: ConsoleProgress) -> None:
+def wait_for_vectors(url: str, progress: Progress) -> None:
     while (state := _state(url))["vector_backlog"]:
         done = state["documents"] - state["vector_backlog"]
         progress.work("vectors behind the lexical index", done, state["documents"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -149,13 +150,36 @@ def cycle_show(
 def main() -> None:
     """Run the command line; errors are one line, exit code 2 for what the user gave."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except PredatorError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}", 2 if error.errno in _PATHS else 1)
+    except Exception as error:
+        # Typer's errors of usage have no public name in common.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stderr.write(message())  # with rich, it prints the help itself
+            raise SystemExit(2) from None
+        _fail(f"{message().rstrip('.')}. See `predator --help`", 2)
+    if code == _INTERRUPTED:
         sys.stderr.write("interrupted; caches are kept, nothing is half written\n")
-        raise SystemExit(130) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+_INTERRUPTED = 130
+"""What Typer makes of a ctrl-C, as a shell would."""
+_PATHS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM})
+"""What is wrong with a path that somebody gave, unlike a disk that is full."""
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    raise SystemExit(code) from None
 
 
 if __name__ == "__main__":

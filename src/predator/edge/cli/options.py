@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,14 @@ def settings_from(pairs: Sequence[str], **more: object) -> Settings:
 
 def check_writable(path: Path | None) -> None:
     """Fail before the work, not after it, where the result could not be written."""
-    if path is not None and not path.absolute().parent.is_dir():
+    if path is None:
+        return
+    if not path.absolute().parent.is_dir():
         raise InputError(f"the folder of {path} does not exist", cure="create it first")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", cure="name a file")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise InputError(f"the folder of {path} cannot be written to", cure="name another")
 
 
 def write_json(path: Path, value: Any) -> None:

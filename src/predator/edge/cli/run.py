@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,8 +39,9 @@ from predator.loop.monitor import Assessment, detect
 from predator.loop.observe import judged_ndcg
 from predator.loop.ring import Ring
 from predator.loop.stations import Situation
+from predator.ports.progress import Silent
 from predator.search.encoder.onnx_encoder import OnnxEncoder
-from predator.simulation.local_world import LocalWorld, judged, plan_world
+from predator.simulation.local_world import LocalWorld, answerable, plan_world
 from predator.simulation.processes import PlatformProcess, UsersProcess
 
 SETTLE_S = 1.5
@@ -57,6 +59,7 @@ class Stage:
     url: str
     users: UsersProcess
     progress: ConsoleProgress
+    background: ThreadPoolExecutor
 
     def labels(self, wave: int) -> Labels:
         return self.world.labels(wave, self.settings.training_queries, self.settings.gold_queries)
@@ -76,6 +79,7 @@ def run_local(
     check_writable(json_file)
     if settings.port:
         bind(settings.host, settings.port).close()
+    Home(settings).make()
     progress = ConsoleProgress()
     with ExitStack() as stack:
         stack.callback(progress.close)
@@ -104,10 +108,10 @@ def _bring_up(
         f"{len(collection.documents)} documents, {len(collection.queries)} queries, "
         f"content {collection.digest[:12]}"
     )
+    queries = answerable(collection)
     progress.station("encoder", "MiniLM from its safetensors" if settings.model is None else "")
     files = home.encoder_files(progress.note)
     rules = learn_rules(collection.documents, settings.seed)
-    queries = [q for q in collection.queries if q.id in judged(collection)]
     vectors = home.encode_all(files, progress, "encoding queries", 2)([q.text for q in queries])
     world = plan_world(collection, rules, np.asarray(vectors), queries, settings.seed)
 
@@ -131,7 +135,9 @@ def _bring_up(
     )  # fmt: skip
     stack.callback(users.stop)
     ring = ring_of(settings, run, url, OnnxEncoder(files), files, progress)
-    return Stage(settings, home, run, world, ring, url, users, progress)
+    background = ThreadPoolExecutor(1, thread_name_prefix="arrivals")
+    stack.callback(background.shutdown, wait=False, cancel_futures=True)
+    return Stage(settings, home, run, world, ring, url, users, progress, background)
 
 
 def _turn_the_ring(stage: Stage, cycles: int) -> tuple[list[Outcome], Drilled]:
@@ -143,10 +149,13 @@ def _turn_the_ring(stage: Stage, cycles: int) -> tuple[list[Outcome], Drilled]:
         labels = stage.labels(wave)
         baseline = _baseline(stage, labels)
         until = time.time()
+        arriving: Future[None] | None = None
         if wave + 1 < len(stage.world.waves):
             wave += 1
-            _shift(stage, wave)
+            arriving = _shift(stage, wave)
         situation = _monitor(stage, stage.labels(wave), baseline, since, until)
+        if arriving is not None:
+            arriving.result()
         wait_for_documents(stage.url, stage.progress)
         wait_for_vectors(stage.url, stage.progress)
         cycle_id = next_cycle_id(stage.home.artifacts, datetime.now(UTC))
@@ -171,12 +180,14 @@ def _baseline(stage: Stage, labels: Labels) -> Value:
     return reading
 
 
-def _shift(stage: Stage, wave: int) -> None:
+def _shift(stage: Stage, wave: int) -> Future[None]:
     """Users begin to ask about what is new while it is still on its way in."""
     documents = stage.world.waves[wave]
     stage.progress.station("shift", f"{len(documents)} new documents, and queries about them")
     stage.users.ask(stage.world.mix(wave))
-    feed(stage.url, documents, stage.progress, pause_s=2 * stage.settings.window_s)
+    return stage.background.submit(
+        feed, stage.url, documents, Silent(), pause_s=stage.settings.arrival_s
+    )
 
 
 def _monitor(

@@ -56,8 +56,10 @@ def _ask(address: str, body: dict[str, object]) -> dict[str, Any]:
         ) from error
     try:
         value = answer.json()
-    except ValueError as error:
+        if answer.status_code != 200:
+            raise InputError(f"the platform refused: {value['detail']}")
+        if not isinstance(value["hits"], list):
+            raise TypeError
+    except (ValueError, KeyError, TypeError) as error:
         raise PredatorError(f"{address} does not answer as a Predator platform") from error
-    if answer.status_code != 200:
-        raise InputError(f"the platform refused: {value.get('detail', answer.status_code)}")
     return dict(value)

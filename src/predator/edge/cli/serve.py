@@ -23,6 +23,7 @@ def serve_run(folder: Path | None, pairs: Sequence[str], *, with_parent: bool) -
 
     settings = settings_from(pairs)
     run = Run(folder.absolute()) if folder is not None else _current(settings)
+    name = run.about["name"]  # before the port: a folder without a platform needs none
     listener = bind(settings.host, settings.port)
     app = platform_app(settings, run)
     config = uvicorn.Config(
@@ -32,9 +33,10 @@ def serve_run(folder: Path | None, pairs: Sequence[str], *, with_parent: bool) -
     if with_parent:
         threading.Thread(target=_stop_with_parent, daemon=True).start()
     host, port = listener.getsockname()[:2]
-    sys.stdout.write(f"http://{host}:{port}\n")
+    shown = f"[{host}]" if ":" in host else host
+    sys.stdout.write(f"http://{shown}:{port}\n")
     if not with_parent:
-        sys.stdout.write(f"serving {run.about['name']}; API at /docs, stop with ctrl-C\n")
+        sys.stdout.write(f"serving {name}; API at /docs, stop with ctrl-C\n")
     sys.stdout.flush()
     # Many small products in many request threads: a BLAS with threads of its own is in the way.
     with threadpool_limits(1):

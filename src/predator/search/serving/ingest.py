@@ -32,6 +32,11 @@ def embedding_text(document: Document) -> str:
 class VectorSource(Protocol):
     """Makes vectors behind the index's back and calls back with them (``BackgroundEncoder``)."""
 
+    @property
+    def backlog(self) -> int:
+        """Texts that a vector may still come for."""
+        ...
+
     def submit(self, keys: Sequence[int], texts: Sequence[str]) -> None: ...
 
     def close(self) -> None: ...

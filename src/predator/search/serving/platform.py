@@ -135,7 +135,7 @@ class Platform:
             documents=len(self.index),
             etl_pending=self._ingest.pending,
             etl_backlog_s=round(self._ingest.backlog_s, 3),
-            vector_backlog=max(0, len(self.index) - len(self.index.vectors)),
+            vector_backlog=self._background.backlog,
         )
 
     def expose_metrics(self) -> bytes:

@@ -1,0 +1,158 @@
+"""On live traffic: the declared sample is what is judged, and waiting has an end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from predator.domain.errors import PredatorError
+from predator.domain.release import Release, RetrievalParameters
+from predator.domain.verdicts import Verdict, WatchDecision
+from predator.loop.live import SETTLE_S, end_watch, run_experiment, run_watch, watch_baseline
+from predator.loop.replica import keep_release
+from predator.loop.ring import Record
+from predator.search.desired import Holdback, LiveRelease
+from predator.search.serving.agent import load_release
+from tests.loop.small_ring import CYCLE, World, by_luck, no_clicks_on
+
+
+@pytest.fixture
+def lived(world: World) -> World:
+    world.live_through()
+    return world
+
+
+@pytest.fixture
+def record(lived: World) -> Record:
+    return Record(lived.ring(), CYCLE, {"type": "test"})
+
+
+@pytest.fixture
+def candidate(lived: World) -> Release:
+    live = load_release(lived.objects.get(lived.desired.read().release.digest))
+    retrieval = RetrievalParameters(fusion="weighted", title_boost=1.0)
+    better = replace(live, retrieval=retrieval)
+    keep_release(lived.objects, better)
+    return better
+
+
+def inside(world: World) -> list[str]:
+    return [one.variant for one in world.served if one.experiment == f"exp-{CYCLE}"]
+
+
+def test_a_pass_leaves_the_experiment_to_the_promotion(
+    lived: World, record: Record, candidate: Release
+) -> None:
+    plan, result = run_experiment(record, candidate, 0.5, 0.3)
+    assert plan is not None and result.verdict is Verdict.PASS
+    assert result.difference is not None
+    assert result.difference.n_a + result.difference.n_b == plan.searches
+    running = lived.desired.read().experiment
+    assert running is not None
+    assert (running.candidate, running.share) == (candidate.digest, 0.2)
+    assert 0.15 < inside(lived).count("candidate") / len(inside(lived)) < 0.25
+    assert lived.commits == ["start-experiment"]
+
+
+def test_the_plan_is_on_the_record_before_the_first_user_is_in(
+    lived: World, record: Record, candidate: Release
+) -> None:
+    plan, _ = run_experiment(record, candidate, 0.5, 0.3)
+    [action] = [a for a in record.actions if a["type"] == "start_experiment"]
+    assert plan is not None and action["plan"] == json.loads(json.dumps(plan.to_json()))
+    [commit] = [c for c in lived.gitops.log() if c.trailers.get("Step") == "start-experiment"]
+    assert action["gitops_revision"] == commit.revision
+
+
+def test_the_newest_searches_wait_for_their_clicks(
+    lived: World, record: Record, candidate: Release
+) -> None:
+    asked: list[tuple[float, float]] = []
+    impressions = lived.impressions
+
+    def noted(since: float, until: float, experiment: str | None = None):  # type: ignore[no-untyped-def]
+        if experiment:
+            asked.append((until, lived.time))
+        return impressions(since, until, experiment)
+
+    lived.impressions = noted  # type: ignore[method-assign]
+    run_experiment(record, candidate, 0.5, 0.3)
+    assert asked and all(until <= now - SETTLE_S for until, now in asked)
+
+
+def test_traffic_that_dries_up_ends_the_waiting(
+    lived: World, record: Record, candidate: Release
+) -> None:
+    lived.clicks = by_luck
+
+    def dry_up(event: str) -> None:
+        if event == "work searches in the experiment":
+            lived.rate = 0
+
+    lived.at = dry_up
+    started = lived.time
+    _, result = run_experiment(record, candidate, 0.5, 0.3)
+    assert result.verdict is Verdict.ERROR
+    assert "an arm had no users" in result.reason
+    assert lived.time - started <= 1.5 * lived.settings.experiment_max_s + 2
+    assert lived.desired.read().experiment is None
+
+
+def test_with_a_broken_history_nobody_gets_a_candidate(
+    lived: World, record: Record, candidate: Release
+) -> None:
+    lived.time += 100
+    plan, result = run_experiment(record, candidate, 0.5, 0.3)
+    assert plan is None and result.verdict is Verdict.ERROR
+    assert "too few to plan" in result.reason
+    assert lived.commits == []
+
+
+class TestWatch:
+    def begin(self, world: World, candidate: Release) -> tuple[LiveRelease, LiveRelease]:
+        old = world.desired.read().release
+        new = LiveRelease("v2.0", candidate.digest, CYCLE)
+        held = Holdback(f"watch-{CYCLE}", old.digest, 0.05)
+        world.desired.set_release(new, held, "Promote", {"Cycle": CYCLE, "Step": "promote"})
+        return old, new
+
+    def test_a_good_release_is_kept_when_all_looks_are_done(
+        self, lived: World, record: Record, candidate: Release
+    ) -> None:
+        old = lived.desired.read().release
+        baseline = watch_baseline(record, old)
+        old, new = self.begin(lived, candidate)
+        started = lived.time
+        looks, decision = run_watch(record, old, baseline)
+        assert decision is WatchDecision.KEEP
+        assert lived.time - started == lived.settings.watch_looks * lived.settings.watch_look_s
+        assert [look["number"] for look in looks] == [1, 2, 3, 4]
+        assert lived.desired.read().holdback is not None
+        end_watch(record, new)
+        assert lived.desired.read().holdback is None
+
+    def test_a_bad_release_is_not_looked_at_longer_than_needed(
+        self, lived: World, record: Record, candidate: Release
+    ) -> None:
+        baseline = watch_baseline(record, lived.desired.read().release)
+        old, _ = self.begin(lived, candidate)
+        lived.clicks = no_clicks_on("live")
+        looks, decision = run_watch(record, old, baseline)
+        assert decision is WatchDecision.ROLL_BACK
+        assert len(looks) == 1
+
+    def test_the_baseline_is_of_the_old_release_alone(self, lived: World, record: Record) -> None:
+        old = lived.desired.read().release
+        expected = watch_baseline(record, old)
+        stranger = replace(lived.served[-1], release="f" * 64, clicks=(), latency_ms=9e9)
+        lived.served.extend([replace(stranger, at=lived.time - 5)] * 500)
+        assert watch_baseline(record, old) == expected
+
+    def test_without_a_baseline_there_is_nothing_to_watch_by(
+        self, lived: World, record: Record
+    ) -> None:
+        lived.time += 100
+        with pytest.raises(PredatorError, match=r"replaced v1\.0 could not be watched"):
+            watch_baseline(record, lived.desired.read().release)
