@@ -137,7 +137,7 @@ class TestJudge:
         return judge(plan_, seen, CSAT, POWER).verdict
 
     def test_a_clear_gain_passes_and_says_how_much(self, history: list[Impression]) -> None:
-        found = judge(planned(history), self.arms(), CSAT, POWER)
+        found = judge(planned(history, most=600), self.arms(), CSAT, POWER)
         assert found.verdict is Verdict.PASS
         assert found.difference is not None and found.difference.lower_bound > 0
         assert found.reason.startswith("click-MRR +") and "one look" in found.reason
@@ -153,31 +153,31 @@ class TestJudge:
         assert found.reason.endswith("(the plan had too little traffic)")
 
     def test_a_shown_loss_fails(self, history: list[Impression]) -> None:
-        found = judge(planned(history), self.arms(lift=-0.5), CSAT, POWER)
+        found = judge(planned(history, most=600), self.arms(lift=-0.5), CSAT, POWER)
         assert found.verdict is Verdict.FAIL and "a loss is shown" in found.reason
 
     def test_a_sample_ratio_mismatch_is_inconclusive_however_good_it_looks(
         self, history: list[Impression]
     ) -> None:
-        found = judge(planned(history), self.arms(share=0.35), CSAT, POWER)
+        found = judge(planned(history, most=600), self.arms(share=0.35), CSAT, POWER)
         assert found.verdict is Verdict.INCONCLUSIVE
         assert found.reason.startswith("sample-ratio mismatch")
         odd = [i for i in self.arms() if i.variant == "candidate" or int(i.user[1:]) % 2]
-        assert self.verdict(planned(history), odd) is Verdict.INCONCLUSIVE
+        assert self.verdict(planned(history, most=600), odd) is Verdict.INCONCLUSIVE
 
     @pytest.mark.parametrize("empty", ["baseline", "candidate", "both"])
     def test_an_empty_arm_is_an_error(self, history: list[Impression], empty: str) -> None:
         seen = [i for i in self.arms() if empty not in (i.variant, "both")]
-        assert self.verdict(planned(history), seen) is Verdict.ERROR
+        assert self.verdict(planned(history, most=600), seen) is Verdict.ERROR
 
     def test_strangers_to_the_experiment_do_not_count(self, history: list[Impression]) -> None:
         strangers = [impression(f"s{i}", "elsewhere", (1,)) for i in range(500)]
-        assert self.verdict(planned(history), strangers) is Verdict.ERROR
+        assert self.verdict(planned(history, most=600), strangers) is Verdict.ERROR
 
     @pytest.mark.parametrize("arm", ["baseline", "candidate"])
     def test_missing_ratings_never_pass(self, history: list[Impression], arm: str) -> None:
         seen = [dataclasses.replace(i, rating=None) if i.variant == arm else i for i in self.arms()]
-        found = judge(planned(history), seen, CSAT, POWER)
+        found = judge(planned(history, most=600), seen, CSAT, POWER)
         assert found.verdict is Verdict.INCONCLUSIVE and "ratings are missing" in found.reason
 
     def test_dissatisfied_users_outweigh_clicks(self, history: list[Impression]) -> None:
@@ -185,14 +185,14 @@ class TestJudge:
             dataclasses.replace(i, rating=2) if i.rating and i.variant == "candidate" else i
             for i in self.arms()
         ]
-        found = judge(planned(history), seen, CSAT, POWER)
+        found = judge(planned(history, most=600), seen, CSAT, POWER)
         assert found.verdict is Verdict.FAIL and "satisfaction 2.00" in found.reason
 
     def test_without_clicks_in_the_baseline_it_is_an_error(self, history: list[Impression]) -> None:
         seen = [
             dataclasses.replace(i, clicks=()) if i.variant == "baseline" else i for i in self.arms()
         ]
-        assert self.verdict(planned(history), seen) is Verdict.ERROR
+        assert self.verdict(planned(history, most=600), seen) is Verdict.ERROR
 
     def test_bots_are_left_out_in_both_directions(self, history: list[Impression]) -> None:
         """A flood of clicks buys no PASS; a flood without clicks sinks no good candidate."""
@@ -200,21 +200,26 @@ class TestJudge:
         bot = [
             impression("bot", "candidate", (1,), rating=5, at=i) for i in range(BOT_SEARCHES + 1)
         ]
-        bought = judge(planned(history), [*equal, *bot, *bot], CSAT, POWER)
+        bought = judge(planned(history, most=600), [*equal, *bot, *bot], CSAT, POWER)
         assert bought.verdict is not Verdict.PASS
         assert bought.excluded_users == 1
-        assert bought.difference == judge(planned(history), equal, CSAT, POWER).difference
+        assert bought.difference == judge(planned(history, most=600), equal, CSAT, POWER).difference
         saboteur = [impression("bot", "candidate", at=i) for i in range(1000)]
-        assert self.verdict(planned(history), [*self.arms(), *saboteur]) is Verdict.PASS
+        assert self.verdict(planned(history, most=600), [*self.arms(), *saboteur]) is Verdict.PASS
 
     def test_a_person_may_search_a_lot(self, history: list[Impression]) -> None:
         busy = [impression("busy", "baseline", (1,), at=i) for i in range(BOT_SEARCHES)]
-        assert judge(planned(history), [*self.arms(), *busy], CSAT, POWER).excluded_users == 0
+        assert (
+            judge(planned(history, most=600), [*self.arms(), *busy], CSAT, POWER).excluded_users
+            == 0
+        )
 
     def test_the_order_of_searches_does_not_matter(self, history: list[Impression]) -> None:
         seen = self.arms()
         shuffled = [seen[i] for i in np.random.default_rng(9).permutation(len(seen))]
-        first, second = (judge(planned(history), s, CSAT, POWER) for s in (seen, shuffled))
+        first, second = (
+            judge(planned(history, most=600), s, CSAT, POWER) for s in (seen, shuffled)
+        )
         assert first.verdict is second.verdict
         assert first.difference is not None and second.difference is not None
         assert first.difference.p_value == pytest.approx(second.difference.p_value)
@@ -231,3 +236,14 @@ class TestJudge:
                 for u in range(users)
             ]
             assert self.verdict(plan_, seen) in (Verdict.ERROR, Verdict.INCONCLUSIVE)
+
+    def test_fewer_searches_than_declared_are_not_judged(self, history: list[Impression]) -> None:
+        one = planned(history, least=5000, most=5000)
+        found = judge(one, self.arms(lift=0.5), CSAT, POWER)
+        assert found.verdict is Verdict.INCONCLUSIVE
+        assert "declared" in found.reason
+
+    def test_another_release_in_an_arm_is_an_error(self, history: list[Impression]) -> None:
+        wanted = {"baseline": "no such release", "candidate": "nor this"}
+        one = planned(history, most=600)
+        assert judge(one, self.arms(), CSAT, POWER, wanted).verdict is Verdict.ERROR

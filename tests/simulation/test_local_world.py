@@ -25,7 +25,8 @@ RULES = Rules({}, {})
 
 def vectors(count: int, seed: int = 0) -> NDArray[np.float32]:
     found = np.random.default_rng(seed).standard_normal((count, 16)).astype(np.float32)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found
 
 
 def collection(
@@ -132,7 +133,7 @@ class TestRoles:
 
     def test_questions_that_are_all_alike_cannot_be_split(self) -> None:
         data = collection(60)
-        same = np.ones((60, 16), np.float32) / 4
+        same = np.full((60, 16), 0.25, np.float32)
         with pytest.raises(InputError, match="leave none for the role"):
             plan_world(data, RULES, same, data.queries, 0)
 

@@ -42,16 +42,27 @@ class DesiredState:
         holdback: Holdback | None,
         subject: str,
         trailers: Mapping[str, str],
+        *,
+        replaces: LiveRelease | None = None,
     ) -> str:
-        """Make ``release`` live and end any experiment; the old release may be held back."""
-        return self._commit(
-            lambda: {
+        """Make ``release`` live and end any experiment; the old release may be held back.
+
+        Raises ``ConflictError`` where ``replaces`` is given and another release went live since:
+        the evidence for ``release`` was gathered against that one.
+        """
+
+        def changes() -> Mapping[str, str]:
+            if replaces is not None and (live := self.read().release) != replaces:
+                raise _SupersededError(
+                    f"{live.version} went live meanwhile, so {release.version} was judged "
+                    f"against {replaces.version} for nothing"
+                )
+            return {
                 self._values: render_values(release, self._gitops.read(self._values)),
                 self._experiments: render_experiments(None, holdback),
-            },
-            subject,
-            trailers,
-        )
+            }
+
+        return self._commit(changes, subject, trailers)
 
     def set_experiment(
         self, experiment: RunningExperiment | None, subject: str, trailers: Mapping[str, str]

@@ -6,7 +6,7 @@ NDCG is not observed live. Users, not searches, are the units of the test.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from predator.statistics.power import detectable_effect, experiment_size
 from predator.statistics.sample_ratio import sample_ratio
 
 METRIC = "click_mrr"
+CSAT_MARGIN = 0.1
+"""How much lower a candidate's ratings may be than a baseline that is below the floor itself."""
 BOT_SEARCHES = 100
 """More searches than this by one user within an experiment is no person."""
 
@@ -96,12 +98,18 @@ def plan(
 
 
 def judge(
-    planned: Plan, impressions: Sequence[Impression], csat_min: float, power: float
+    planned: Plan,
+    impressions: Sequence[Impression],
+    csat_min: float,
+    power: float,
+    releases: Mapping[str, str] | None = None,
 ) -> Result:
     """The verdict on the impressions of one experiment (both arms, oldest first).
 
-    PASS where click-MRR is shown to gain at ``alpha`` with sane guards; INCONCLUSIVE on a
-    sample-ratio mismatch, missing guards, or where the gain is not shown but a loss is neither.
+    PASS where click-MRR is shown to gain at ``alpha`` with sane guards; INCONCLUSIVE short of
+    the declared sample, on a sample-ratio mismatch, missing guards, or where the gain is not
+    shown but a loss is neither. ``releases`` names the release that each arm must have had:
+    ERROR where another one answered.
     """
     people, excluded = _people(impressions)
     arms = {arm: [i for i in people if i.variant == arm] for arm in ("baseline", "candidate")}
@@ -114,6 +122,13 @@ def judge(
 
     if min(users.values()) < 2:
         return result(Verdict.ERROR, "an arm had no users")
+    if releases and any(i.release != releases.get(i.variant) for i in impressions):
+        return result(Verdict.ERROR, "another release answered in an arm of the experiment")
+    if len(impressions) < planned.searches:
+        return result(
+            Verdict.INCONCLUSIVE,
+            f"{len(impressions)} of the {planned.searches} searches declared: nothing is judged",
+        )
     shares = {"baseline": 1 - planned.share, "candidate": planned.share}
     if sample_ratio(users, shares).mismatch:
         return result(Verdict.INCONCLUSIVE, f"sample-ratio mismatch: {users} for {shares}")
@@ -178,7 +193,7 @@ def _csat_broken(csat: dict[str, float | None], least: float) -> str | None:
     baseline, candidate = csat["baseline"], csat["candidate"]
     if baseline is None or candidate is None:
         return "ratings are missing, so satisfaction is not known"
-    if candidate < min(least, baseline - 0.1):
+    if candidate < (least if baseline >= least else baseline - CSAT_MARGIN):
         return f"user satisfaction {candidate:.2f} (baseline {baseline:.2f}, limit {least:g})"
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from predator.domain.errors import PredatorError
 from predator.domain.release import Release
 from predator.domain.verdicts import Verdict, WatchDecision
 from predator.loop.experiment import Plan, Result
@@ -49,8 +50,8 @@ def go_live(
     if decision is WatchDecision.ROLL_BACK:
         Rollback(record).run(revision, before, looks[-1]["reason"])
         return Lived(before, result, experiment, looks=looks, rolled_back=True)
-    ring.tracking.alias(reference, "champion")
     if decision is WatchDecision.KEEP:
+        ring.tracking.alias(reference, "champion")
         end_watch(record, after)
     return Lived(after, result, experiment, True, looks)
 
@@ -102,8 +103,11 @@ def _promote(
                 "Audit": record.journal.head,
                 **chain.trailers,
             },
+            replaces=before,
         )
-        ring.deployer.wait(revision, 30)
+        applied = ring.deployer.wait(revision, 30)
+        if applied.release != candidate.digest:
+            raise PredatorError(f"{applied.release[:12]} serves after the promotion")
         return revision
 
     revision = record.act(

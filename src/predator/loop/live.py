@@ -29,7 +29,12 @@ def run_experiment(
     """
     ring, options = record.ring, record.ring.options
     now = ring.clock.now()
-    history = ring.feedback.impressions(now - 30, now - SETTLE_S, "")
+    live = ring.desired.read().release.digest
+    history = [
+        impression
+        for impression in ring.feedback.impressions(now - 30, now - SETTLE_S)
+        if impression.release == live
+    ]
     rate = len(history) / max(1.0, 30 - SETTLE_S)
     try:
         planned = plan(
@@ -61,7 +66,13 @@ def run_experiment(
     result = record.act(
         "ab_test",
         "evaluate",
-        lambda: judge(planned, seen, options.csat_min, options.power),
+        lambda: judge(
+            planned,
+            seen,
+            options.csat_min,
+            options.power,
+            {"baseline": live, "candidate": candidate.digest},
+        ),
         lambda found: {
             "verdict": str(found.verdict),
             "passed_gate": found.verdict is Verdict.PASS,

@@ -55,6 +55,12 @@ class Rollback:
     def _restore(self, bad_revision: str, good: LiveRelease, why: str) -> Restored:
         ring = self._record.ring
         bad = ring.desired.read(bad_revision).release.digest
+        live = ring.desired.read().release
+        if live.digest not in (bad, good.digest):
+            raise PredatorError(
+                f"{live.version} went live after the release to undo",
+                cure="judge that one by its own watch",
+            )
         decided = ring.clock.now()
         try:
             ring.deployer.flip(good.digest)

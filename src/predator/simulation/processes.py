@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -33,6 +33,7 @@ class _Child:
             stderr=self._stderr,
             start_new_session=True,
         )
+        self._reader: threading.Thread | None = None
 
     def last_words(self) -> str:
         """The end of what it wrote to its log, in one line."""
@@ -50,7 +51,19 @@ class _Child:
             self.process.kill()
             return self.process.wait(STOP_S)
         finally:
-            self._stderr.close()
+            self._close_pipes()
+
+    def _read_on(self, read: Callable[[], object]) -> None:
+        """Keep its output from filling the pipe; what comes is read to the end."""
+        self._reader = threading.Thread(target=read, daemon=True)
+        self._reader.start()
+
+    def _close_pipes(self) -> None:
+        self._stderr.close()
+        if self._reader is not None:
+            self._reader.join(STOP_S)
+        if self.process.stdout is not None and not (self._reader and self._reader.is_alive()):
+            self.process.stdout.close()
 
 
 class PlatformProcess(_Child):
@@ -72,12 +85,12 @@ class PlatformProcess(_Child):
             code = self.process.wait(STOP_S)
             kind = InputError if code == InputError.exit_code else PredatorError
             raise kind(f"the platform did not start: {self.last_words()}")
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        self._read_on(self.process.stdout.read)
         self.url = line
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                if httpx.get(f"{self.url}/readyz", timeout=2, trust_env=False).status_code == 200:
                     return self.url
             except httpx.HTTPError:
                 pass
@@ -102,8 +115,7 @@ class UsersProcess(_Child):
             log,
         )  # fmt: skip
         self.last: dict[str, Any] = {}
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._read_on(self._read)
 
     def ask(self, mix: Mapping[str, float]) -> None:
         """Change what users ask about."""
@@ -118,7 +130,6 @@ class UsersProcess(_Child):
     def finish(self) -> dict[str, Any]:
         """Stop, and return the final report: sent, ok, failed, events, latencies."""
         self.stop()
-        self._reader.join(STOP_S)
         return self.last
 
     def _read(self) -> None:

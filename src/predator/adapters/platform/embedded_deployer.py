@@ -24,7 +24,10 @@ class EmbeddedDeployer:
     def __init__(self, url: str, control_token: str, gitops: GitOps) -> None:
         self._gitops = gitops
         self._client = httpx.Client(
-            base_url=url, timeout=10, headers={"Authorization": f"Bearer {control_token}"}
+            base_url=url,
+            timeout=10,
+            trust_env=False,
+            headers={"Authorization": f"Bearer {control_token}"},
         )
 
     def status(self) -> Deployment:

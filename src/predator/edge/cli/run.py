@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -75,6 +76,7 @@ def run_local(
 ) -> None:
     """The whole story, with a summary at the end."""
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
     settings = settings_from(pairs, seed=seed)
     check_writable(json_file)
     if settings.port:
@@ -91,6 +93,11 @@ def run_local(
     if json_file is not None:
         write_json(json_file, result)
     print_summary(result, outcomes, progress.console, settings)
+
+
+def _as_ctrl_c(_number: int, _frame: object) -> None:
+    """Being told to stop ends a run like ctrl-C: in order, with everything taken back."""
+    raise KeyboardInterrupt
 
 
 def _bring_up(
@@ -212,7 +219,8 @@ def _monitor(
         if found.signal is not None:
             break
     if found.signal is None:
-        stage.progress.note("no signal fired: the schedule starts this cycle")
+        why = f"the monitor is blind ({found.reason})" if found.blind else "no signal fired"
+        stage.progress.note(f"{why}: the schedule starts this cycle")
     else:
         stage.progress.station("signal", f"{found.signal.trigger}: {found.signal.delta_rel:+.1%}")
     return Situation(found.signal, baseline, since, until, started, time.time())
