@@ -106,7 +106,7 @@ class TestHonesty:
 
     @pytest.mark.nightly
     def test_equal_releases_hardly_ever_pass_at_length(self) -> None:
-        runs = 3000
+        runs = 1200
         for users in (120, 2000):
             passed, verdicts = passes(runs, 900, 0.0, users=users, seed=users)
             assert passed <= binom.ppf(0.999, runs, ALPHA), verdicts

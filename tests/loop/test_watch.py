@@ -89,7 +89,7 @@ class TestFigures:
 
     @pytest.mark.nightly
     def test_the_figures_hold_at_length(self) -> None:
-        runs, rng = 1000, np.random.default_rng(4)
+        runs, rng = 400, np.random.default_rng(4)
         equal = [watched(number, 0.0, rng).decision for number in range(runs)]
         gross = [
             watched(number, 0.3, rng, share=0.05, per_look=800, users=3000)

@@ -41,8 +41,11 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
     """Puts a script of ours in the place of the program that would be started."""
 
     def stand(code: str) -> None:
+        program = tmp_path / "stand_in.py"
+        program.write_text(code)
         script = tmp_path / "stand_in"
-        script.write_text(f"#!{sys.executable}\n{code}")
+        # No `#!` line holds an interpreter whose path has a space in it.
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}" "$@"\n')
         script.chmod(0o755)
         monkeypatch.setattr(processes.sys, "executable", str(script))  # type: ignore[attr-defined]
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predator.domain.documents import Judgments, Query
+from predator.domain.errors import InputError
 from predator.domain.release import Release, RetrievalParameters
 from predator.domain.verdicts import Verdict
 from predator.learning.examples import collect
@@ -94,6 +95,11 @@ class Bench:
         )
 
     def clusters(self, queries: Sequence[Query]) -> NDArray[np.int64]:
+        if not queries:
+            raise InputError(
+                "no query is left on one side of the split",
+                cure="bring more different questions with judgments",
+            )
         vectors = np.stack([self.replica.encoder.encode_query(query.text) for query in queries])
         return query_clusters(vectors, self.seed)
 

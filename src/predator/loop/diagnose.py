@@ -93,6 +93,7 @@ def diagnose(evidence: Evidence, terms_named: int = 12) -> Diagnosis:
     """
     usual = evidence.baseline_loss
     excess = sum(search.loss - usual for search in evidence.searches)
+    of = "of the excess loss" if excess > 0 else "of the loss (no drop was measured)"
     if excess <= 0:
         usual, excess = 0.0, sum(search.loss for search in evidence.searches)
 
@@ -119,20 +120,20 @@ def diagnose(evidence: Evidence, terms_named: int = 12) -> Diagnosis:
             "stale_index",
             explained(late) if stale else 0.0,
             f"ETL backlog {evidence.backlog_s:.0f} s (limit {BACKLOG_LIMIT_S} s); "
-            f"{explained(late):.0%} of the excess loss is about documents not indexed in time",
+            f"{explained(late):.0%} {of} is about documents not indexed in time",
         ),
         Cause(
             "corpus_shift",
             explained(arrived) if corpus.significant else 0.0,
             f"documents' terms moved by {corpus.js:.3f} (Jensen-Shannon; noise "
-            f"{corpus.noise_p95:.3f}); {explained(arrived):.0%} of the excess loss is about "
+            f"{corpus.noise_p95:.3f}); {explained(arrived):.0%} {of} is about "
             f"documents that came since the baseline",
         ),
         Cause(
             "query_shift",
             explained(novel) if asked.significant else 0.0,
             f"queries' terms moved by {asked.js:.3f} (noise {asked.noise_p95:.3f}); "
-            f"{explained(novel):.0%} of the excess loss is in queries with unseen terms about "
+            f"{explained(novel):.0%} {of} is in queries with unseen terms about "
             f"known documents",
         ),
         _known_loss("recall", "not among the candidates", usual_asked, explained),
@@ -160,7 +161,7 @@ def _known_loss(
     """A loss at one stage with nothing new about it: what is left when no shift explains it."""
     chosen = [search for search in known if search.stage == stage]
     share = explained(chosen)
-    return Cause(f"{stage}_loss", share, f"{share:.0%} of the excess loss: known documents {how}")
+    return Cause(f"{stage}_loss", share, f"{share:.0%} of it: known documents {how}")
 
 
 def report(

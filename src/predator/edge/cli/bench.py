@@ -104,5 +104,8 @@ def _show(result: dict[str, Any], console: Console) -> None:
             f"promoted over {over['system']}, the best row that learns nothing: {over['rel']:+.1%} "
             f"(95% CI {over['ci_low']:+.1%} … {over['ci_high']:+.1%}, paired)"
         )
-    console.print(f"verdict [bold]{result['verdict']}[/]: {result['reason']}")
+    console.print(
+        f"verdict against the live {benchmark.LIVE}: [bold]{result['verdict']}[/], "
+        f"{result['reason']}"
+    )
     console.print(f"promoted: {result['chosen']}; took {result['duration_s']:.0f} s")

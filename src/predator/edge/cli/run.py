@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -83,16 +84,25 @@ def run_local(
         bind(settings.host, settings.port).close()
     Home(settings).make()
     progress = ConsoleProgress()
-    with ExitStack() as stack:
-        stack.callback(progress.close)
-        stage = _bring_up(settings, data, cycles, missing_docs, progress, stack)
-        outcomes, drilled = _turn_the_ring(stage, cycles)
-        traffic = stage.users.finish()
-        log = stage.ring.desired.history()
+    try:
+        with ExitStack() as stack:
+            stack.callback(progress.close)
+            stage = _bring_up(settings, data, cycles, missing_docs, progress, stack)
+            outcomes, drilled = _turn_the_ring(stage, cycles)
+            traffic = stage.users.finish()
+            log = stage.ring.desired.history()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: everything is stopped and taken back, caches are kept\n")
+        raise
     result = to_json(outcomes, drilled, traffic, time.monotonic() - started, stage.run.folder, log)
+    print_summary(result, outcomes, progress.console, settings)
     if json_file is not None:
         write_json(json_file, result)
-    print_summary(result, outcomes, progress.console, settings)
+    if not traffic.get("final"):
+        raise PredatorError(
+            "the simulated users stopped before the end, so what they show is not whole",
+            cure=f"see {stage.run.folder / 'users.log'}",
+        )
 
 
 def _as_ctrl_c(_number: int, _frame: object) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from predator.config import Settings
 from predator.loop.cycle import Outcome
@@ -102,19 +103,25 @@ def print_summary(
         f"{settings.experiment_max_s:g} s, a watch of {settings.watch_looks} looks; see "
         f"`predator settings`. The run took {result['duration_s']:.0f} s.[/]"
     )
-    table = Table("to look at", "how", box=None, header_style="bold")
     last = outcomes[-1]
+    home = settings.home.expanduser().absolute()
+    command = _command()
+    console.print("[bold]To look at[/]")
     for what, how in (
-        ("the cycle", f"predator cycle show {last.cycle_id}"),
+        ("the cycle", f"{command} cycle show {last.cycle_id}"),
         ("its files", last.artifacts),
-        ("all cycles", "predator cycle list"),
-        ("releases in git", f"git -C {result['gitops']['repository']} log"),
-        ("the search", 'predator serve   then   predator search "sort an array"'),
-        ("MLflow runs", f"sqlite:///{settings.home.expanduser().absolute()}/mlflow.db"),
-        ("datasets", f"{settings.home.expanduser().absolute()}/lineage  (git + DVC)"),
+        ("all cycles", f"{command} cycle list"),
+        ("releases", f"git -C {result['gitops']['repository']} log"),
+        ("the search", f'{command} serve   then   {command} search "sort an array"'),
+        ("MLflow", f"mlflow ui --backend-store-uri sqlite:///{home}/mlflow.db  (the full mlflow)"),
+        ("datasets", f"git clone {home}/lineage copy, then `dvc pull` in it"),
     ):
-        table.add_row(what, escape(how), style=None)
-    console.print(table)
+        console.print(f"  {what:<11}{escape(how)}", soft_wrap=True)
+
+
+def _command() -> str:
+    """How this program was called, so that the lines above can be copied."""
+    return "predator" if shutil.which("predator") else str(Path(sys.argv[0]))
 
 
 def _print_cycle(outcome: Outcome, console: Console) -> None:
