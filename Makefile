@@ -51,7 +51,7 @@ nightly: .venv/ready-dev  ## the longer battery
 	@.venv/bin/python -m pytest -m nightly --hypothesis-profile=nightly $(ARGS)
 
 test-train: .venv-train/ready  ## the tests that need torch, in an environment of their own
-	@.venv-train/bin/python -m pytest -m train $(ARGS)
+	@.venv-train/bin/python -m pytest -m train tests/search/encoder $(ARGS)
 
 lock: .venv-lock/bin/python  ## resolve the pins anew; ARGS=--upgrade moves them
 	@.venv-lock/bin/python -m pip install --quiet uv==0.13.9
