@@ -216,6 +216,36 @@ class TrackingContract(ABC):
         with pytest.raises(InputError, match="cannot be an alias"):
             tracking.alias(reference, alias)
 
+    def test_a_version_can_be_tagged_later(self, tracking: ListedTracking, tmp_path: Path) -> None:
+        run_id = tracking.start(CYCLE, {})
+        (tmp_path / "m").write_bytes(b"1")
+        first = tracking.register(run_id, "ranker", tmp_path / "m", {"ndcg": "0.7"})
+        (tmp_path / "m").write_bytes(b"2")
+        second = tracking.register(run_id, "ranker", tmp_path / "m", {})
+        for value in ("v2.0", "v3.0", "v3.0"):
+            tracking.tag(first, "gold", value)
+        tags = self.model(tracking, first).tags
+        assert (tags["gold"], tags["ndcg"], tags["si_cycle_id"]) == ("v3.0", "0.7", CYCLE)
+        assert "gold" not in self.model(tracking, second).tags
+
+    def test_a_tag_can_hold_any_text_but_not_another_identity(
+        self, tracking: ListedTracking, tmp_path: Path
+    ) -> None:
+        (tmp_path / "m").write_bytes(b"1")
+        reference = tracking.register(tracking.start(CYCLE, {}), "r", tmp_path / "m", {})
+        before = dict(self.model(tracking, reference).tags)
+        for key in ("source_sha256", "si_cycle_id"):
+            with pytest.raises(InputError, match="cannot be changed"):
+                tracking.tag(reference, key, "forged")
+        assert self.model(tracking, reference).tags == before
+        tracking.tag(reference, "../a'b\n" * 99, "\ud800\0" * 9999)
+        assert before.items() <= self.model(tracking, reference).tags.items()
+        for unknown in ("models:/r/9", "models:/other/1"):
+            with pytest.raises(InputError, match="knows no"):
+                tracking.tag(unknown, "gold", "v2.0")
+        with pytest.raises(InputError, match="does not name a model version"):
+            tracking.tag("models:/r/1/..", "gold", "v2.0")
+
     @pytest.mark.parametrize("reference", ["ranker", "models:/a/b/1", "models:/r/1'--", ""])
     def test_a_malformed_reference_is_refused(
         self, tracking: ListedTracking, reference: str

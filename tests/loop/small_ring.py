@@ -14,22 +14,42 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from predator.adapters.approvals.memory import MemoryApprovals
+from predator.adapters.cycles.memory import MemoryCycles
 from predator.adapters.datasets.memory import MemoryDatasets
+from predator.adapters.fence.memory import MemoryFence
+from predator.adapters.flags.memory import MemoryFlags
 from predator.adapters.gitops.memory import MemoryGitOps
+from predator.adapters.limits.memory import MemoryLimits
+from predator.adapters.notifier.memory import MemoryNotifier
 from predator.adapters.object_store.memory import MemoryObjectStore
+from predator.adapters.overrides.memory import MemoryOverrides
 from predator.adapters.platform.memory_deployer import MemoryDeployer
+from predator.adapters.releases.memory import MemoryReleases
+from predator.adapters.runtime.virtual import Journal, VirtualClock, VirtualRuntime
+from predator.adapters.slots.memory import MemorySlots
 from predator.adapters.tracking.memory import MemoryTracking
+from predator.adapters.trainer.memory import MemoryTrainer
 from predator.config import Settings
+from predator.domain.canonical import canonical_json, digest_of, sha256_hex
 from predator.domain.documents import Document, Query
+from predator.domain.governance import EVERYWHERE, Flag
 from predator.domain.readings import Value
 from predator.domain.release import Release, RetrievalParameters
 from predator.loop import dataset_stage
+from predator.loop.cycle import Outcome, turn
 from predator.loop.desired_state import DesiredState
+from predator.loop.governance import Governance, Rules
 from predator.loop.labels import Labels
-from predator.loop.observe import judged_ndcg
+from predator.loop.job_child import Report
+from predator.loop.observe import judged_ndcg, served_last
+from predator.loop.real_stations import RealStations
+from predator.loop.record import LOOP, Record
 from predator.loop.replica import keep_release
-from predator.loop.ring import Ring
+from predator.loop.ring import Ring, Sources
 from predator.loop.stations import Situation
+from predator.loop.train_job import train_job
+from predator.policy.decision import Principal
 from predator.ports.feedback import Impression
 from predator.search.analyze import SCHEMA
 from predator.search.desired import LiveRelease
@@ -46,9 +66,63 @@ START = 1_765_070_000.0
 TOPICS = ("optics", "cooking", "sailing", "knots")
 RATE = 60.0
 SECRET = b"small ring"
+MODEL, TOKENIZER, RULES = b"model", b"tokenizer", b"rules"
+ENCODER = {
+    "model": sha256_hex(MODEL),
+    "tokenizer": sha256_hex(TOKENIZER),
+    "max_tokens": 128,
+    "exporter": 1,
+}
+DEFAULTS = {
+    "kill_switch": False,
+    "manual_approval_required": False,
+    "auto_promote": True,
+    "auto_rollback": True,
+    "ab_testing": True,
+    "cost_optimization": True,
+    "self_improvement_enabled": True,
+}
 
 Clicks = Callable[[str, Sequence[str], str, np.random.Generator], Sequence[int]]
 """(query id, hits, arm, luck) → 1-based positions clicked."""
+
+
+class SmallEncoder(HashedEncoder):
+    """Hashed terms, under the name of an encoder whose bytes are kept."""
+
+    digest = digest_of(ENCODER)
+
+
+_TRAINED: dict[str, dict[str, bytes]] = {}
+"""What a training of these very inputs leaves: the same in every world."""
+
+
+def train_once(
+    inputs: Mapping[str, bytes], spec: Mapping[str, object], report: Report
+) -> dict[str, bytes]:
+    """The real training; the same inputs give the same models, so they are trained once."""
+    key = digest_of([{name: sha256_hex(data) for name, data in inputs.items()}, dict(spec)])
+    if key not in _TRAINED:
+        _TRAINED[key] = train_job(inputs, spec, report)
+    report("trained", 1, 1)
+    return _TRAINED[key]
+
+
+class _WorldClock(VirtualClock):
+    """While time passes, users search."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(START)
+        self._world = world
+
+    def run_until(self, until: float, ready: Callable[[], bool] = lambda: False) -> None:
+        if not ready():
+            self._world.pass_time(max(0.0, until - self.now()))
+        super().run_until(until, ready)
+        self._world.at("sleep")
+
+    def set(self, now: float) -> None:
+        self._now = now
 
 
 _RANKED: dict[tuple[str, str, int], list[str]] = {}
@@ -89,25 +163,33 @@ class World:
     clicks: Clicks | None = None
     rate: float = RATE
     at: Callable[[str], None] = lambda _: None
-    flags: dict[str, bool] = field(
-        default_factory=lambda: {"kill_switch": False, "manual_approval_required": False}
-    )
+    defaults: dict[str, bool] = field(default_factory=lambda: dict(DEFAULTS))
 
     def __post_init__(self) -> None:
-        self.time = START
+        self.clock = _WorldClock(self)
+        self.flows = Journal()
+        self.flags = MemoryFlags()
+        self.approvals, self.overrides = MemoryApprovals(), MemoryOverrides()
+        self.limits, self.slots, self.cycles = MemoryLimits(), MemorySlots(), MemoryCycles()
+        self.notifier, self.fence = MemoryNotifier(now=self.clock.now), MemoryFence()
+        self.trainer = MemoryTrainer({"portfolio": train_once})
         self.said: list[str] = []
         self.served: list[Impression] = []
         self.docs, self.queries, self.judgments = collection(240, 200)
         self.gitops = MemoryGitOps(now=lambda: self.time)
         self.objects = MemoryObjectStore()
         self.tracking = MemoryTracking()
-        self.index = Index(HashedEncoder.dim)
+        self.index = Index(SmallEncoder.dim)
         self._arrivals: dict[str, float] = {}
         self._rng = np.random.default_rng(7)
         self._asked: list[Query] = []
+        self._opened = 0
         self.agent = Agent(self.gitops, "local", self.engine_of, lambda _: None)
         self.desired = DesiredState(self.gitops, "local")
-        first = Release(HashedEncoder.digest, SCHEMA, "1" * 64, RetrievalParameters())
+        for data in (MODEL, TOKENIZER, canonical_json(ENCODER), RULES):
+            self.objects.put(data)
+        self.releases = MemoryReleases(self.gitops)
+        first = Release(SmallEncoder.digest, SCHEMA, sha256_hex(RULES), RetrievalParameters())
         keep_release(self.objects, first)
         self.desired.set_release(
             LiveRelease("v1.0", first.digest, "bootstrap"), None, "Found",
@@ -121,7 +203,7 @@ class World:
         """Documents can be found from now on, and users ask about them."""
         rows = self.index.add(documents)
         texts = [f"{d.title}. {d.text}" for d in documents]
-        self.index.set_vectors(rows, HashedEncoder().encode(texts))
+        self.index.set_vectors(rows, SmallEncoder().encode(texts))
         self._arrivals.update({d.id: self.time for d in documents})
         self._asked.extend(queries)
 
@@ -129,7 +211,7 @@ class World:
         """A release over the documents that are there now."""
         release = load_release(self.objects.get(digest))
         reranker = load_reranker(self.objects.get(release.reranker)) if release.reranker else None
-        return Engine(release, self.index, HashedEncoder(), reranker)
+        return Engine(release, self.index, SmallEncoder(), reranker)
 
     def _search(self, at: float) -> None:
         query = self._asked[int(self._rng.integers(len(self._asked)))]
@@ -152,17 +234,28 @@ class World:
             )
         )  # fmt: skip
 
-    # The ports: clock, progress, feedback, corpus.
+    @property
+    def time(self) -> float:
+        return self.clock.now()
 
-    def now(self) -> float:
-        return self.time
+    @time.setter
+    def time(self, now: float) -> None:
+        self.clock.set(now)
 
     def sleep(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        """Users search for so long."""
         self.agent.step()
-        for turn in range(int(seconds * self.rate)):
-            self._search(self.time + turn / self.rate)
-        self.time += seconds
-        self.at("sleep")
+        for one in range(int(seconds * self.rate)):
+            self._search(self.time + one / self.rate)
+
+    def engage(self, flag: str = "kill_switch", *, enabled: bool = True) -> None:
+        """An operator sets a flag everywhere."""
+        self.flags.put(Flag(flag, enabled, EVERYWHERE), actor="ann", reason="test", at=self.time)
+
+    # The ports: progress, feedback, corpus.
 
     def station(self, title: str, detail: str = "") -> None:
         self.said.append(title)
@@ -201,23 +294,59 @@ class World:
     def ring(self) -> Ring:
         return Ring(
             options=self.settings,
+            governance=self.governance(),
             desired=self.desired,
+            releases=self.releases,
             objects=self.objects,
-            datasets=MemoryDatasets(self.folder / "lineage", stage),
             tracking=self.tracking,
             deployer=MemoryDeployer(self.agent, self.gitops),
-            feedback=self,
-            corpus=self,
-            clock=self,
-            encoder=HashedEncoder(),
-            encode_all=self._encode_all,
+            clock=self.clock,
             progress=self,
             artifacts=self.folder / "artifacts",
-            flags=lambda: self.flags,
+            served_last=lambda release, since, until: served_last(
+                self.impressions(since, until), release
+            ),
         )
 
+    def governance(self) -> Governance:
+        options = self.settings
+        rules = Rules(
+            "local", self.defaults, 100, options.budget_usd, options.cycle_cost_usd,
+            options.max_experiments, options.approval_expires_s,
+        )  # fmt: skip
+        return Governance(
+            rules, self.flags, self.approvals, self.overrides, self.limits, self.slots,
+            self.cycles, self.notifier, self.fence, self.clock,
+        )  # fmt: skip
+
+    def sources(self) -> Sources:
+        return Sources(
+            feedback=self,
+            corpus=self,
+            datasets=MemoryDatasets(self.folder / "lineage", stage),
+            trainer=self.trainer,
+            encoder=SmallEncoder(),
+            encode_all=self._encode_all,
+        )
+
+    def stations(self, situation: Situation) -> RealStations:
+        return RealStations(self.sources(), self.labels(), situation, {})
+
+    def record(
+        self, trigger: Mapping[str, object], cycle: str = CYCLE, principal: Principal = LOOP
+    ) -> Record:
+        """A record whose cycle is in the register; the same cycle again goes on."""
+        while self.cycles.get(cycle) is None:
+            self.cycles.open(f"{cycle}:{self._opened}", "local", dict(trigger), START)
+            self._opened += 1
+        runtime = VirtualRuntime(cycle, clock=self.clock, journal=self.flows, at=self.at)
+        return Record(self.ring(), runtime, cycle, trigger, principal)
+
+    def turn(self, situation: Situation, cycle: str = CYCLE) -> Outcome:
+        return turn(self.record(situation.trigger, cycle), self.stations(situation))
+
     def _encode_all(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return HashedEncoder().encode(texts)
+        return SmallEncoder().encode(texts)
 
     def labels(self) -> Labels:
         parts: dict[int, list[Query]] = {0: [], 1: [], 2: []}
@@ -244,7 +373,8 @@ class World:
     def commits(self) -> list[str]:
         """The steps committed since the platform was founded, oldest first."""
         log = list(reversed(self.gitops.log()))
-        return [commit.trailers.get("Step", commit.subject) for commit in log][1:]
+        steps = [commit.trailers.get("Step", commit.subject) for commit in log][1:]
+        return [step for step in steps if step != "anchor"]
 
 
 def stage(inputs: Mapping[str, bytes]) -> bytes:
@@ -268,6 +398,7 @@ def short(folder: Path, **changes: object) -> Settings:
         "watch_look_s": 10,
         "latency_floor_ms": 10_000,
         "cost_per_1k_usd_max": 100,
+        "approval_expires_s": 120,
     }
     return Settings(**{**given, **changes})  # type: ignore[arg-type]
 

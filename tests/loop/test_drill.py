@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from predator.domain.errors import PolicyDenied, PredatorError
 from predator.journal.audit import verify_journal
+from predator.loop.drill import DRILL as PUSHER
 from predator.loop.drill import drill
-from tests.loop.small_ring import DRILL, World, by_luck, no_clicks_on
+from predator.loop.stations import Situation
+from predator.domain.readings import Value
+from tests.loop.small_ring import DRILL, START, World, by_luck, no_clicks_on
+
+NOWHERE = Situation(None, Value(0.5, 100, 0.4, 0.6, START), START, START, START, START)
+
+
+def drilled(world: World) -> Any:
+    record = world.record({"type": "drill"}, DRILL, PUSHER)
+    return drill(record, world.stations(NOWHERE))
 
 
 @pytest.fixture
@@ -37,24 +48,23 @@ def check_back(world: World) -> None:
 
 
 def test_a_bad_release_is_caught_and_undone_by_one_commit(lived: World) -> None:
-    found = drill(lived.ring(), DRILL, lived.labels())
-    assert found.caught and found.detected_s is not None
-    assert found.detected_s <= 2 * lived.settings.watch_look_s
-    assert found.restored is not None
-    assert found.restored.restored_s < 5
-    assert found.restored.reverts == 1
+    found = drilled(lived)
+    assert found["caught"] and found["detected_s"] is not None
+    assert found["detected_s"] <= 2 * lived.settings.watch_look_s
+    assert found["restored_s"] < 5
+    assert found["reverts"] == 1
     assert lived.commits == ["drill", "rollback", "rollback-end-watch"]
     check_back(lived)
     assert outcome(lived) == "success"
     written = json.loads((lived.folder / "artifacts" / DRILL / "drill.json").read_text())
-    assert written == found.to_json()
+    assert written == found
     assert (written["caught"], written["reverts"]) == (True, 1)
     assert lived.tracking.runs[f"run-{DRILL}"].summary.outcome == "success"
 
 
 def test_the_bad_release_is_really_bad(lived: World) -> None:
     served_before = len(lived.served)
-    drill(lived.ring(), DRILL, lived.labels())
+    drilled(lived)
     during = [one for one in lived.served[served_before:] if one.variant]
     found = {
         arm: [1.0 / min(one.clicks) if one.clicks else 0.0 for one in during if one.variant == arm]
@@ -68,10 +78,10 @@ def test_a_watch_that_is_blind_is_a_missed_drill_and_the_release_goes_anyway(liv
     """Users who click by luck: the watch sees no loss and would keep it."""
     lived.clicks = by_luck
     lived.sleep(70)
-    found = drill(lived.ring(), DRILL, lived.labels())
-    assert not found.caught and found.detected_s is None
-    assert found.looks[-1]["decision"] == "KEEP"
-    assert found.restored is not None and found.restored.reverts == 1
+    found = drilled(lived)
+    assert not found["caught"] and found["detected_s"] is None
+    assert found["looks"][-1]["decision"] == "KEEP"
+    assert found["reverts"] == 1
     check_back(lived)
     assert outcome(lived) == "missed"
 
@@ -80,15 +90,15 @@ def test_without_clicks_nothing_is_pushed(lived: World) -> None:
     lived.clicks = no_clicks_on("")
     lived.sleep(70)
     with pytest.raises(PredatorError, match="could not be watched"):
-        drill(lived.ring(), DRILL, lived.labels())
+        drilled(lived)
     assert lived.commits == []
     assert outcome(lived) == "error"
 
 
 def test_the_kill_switch_lets_nothing_be_pushed(lived: World) -> None:
-    lived.flags["kill_switch"] = True
+    lived.engage()
     with pytest.raises(PolicyDenied, match="kill-switch"):
-        drill(lived.ring(), DRILL, lived.labels())
+        drilled(lived)
     assert lived.commits == []
     check_back(lived)
 
@@ -96,19 +106,19 @@ def test_the_kill_switch_lets_nothing_be_pushed(lived: World) -> None:
 def test_the_kill_switch_in_the_middle_lets_it_be_taken_back(lived: World) -> None:
     def pull(event: str) -> None:
         if event.startswith("note look 1"):
-            lived.flags["kill_switch"] = True
+            lived.engage()
 
     lived.at = pull
-    found = drill(lived.ring(), DRILL, lived.labels())
-    assert found.restored is not None
+    assert drilled(lived)["reverts"] == 1
     check_back(lived)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt()], ids=["error", "ctrl-C"])
+@pytest.mark.parametrize("stopped", [False, True], ids=["error", "ctrl-C"])
 @pytest.mark.parametrize("point", ["station drill", "station watch", "sleep", "note look 1"])
 def test_wherever_it_breaks_the_bad_release_goes(
-    world_with: Callable[..., World], point: str, error: BaseException
+    world_with: Callable[..., World], point: str, stopped: bool
 ) -> None:
+    """After an error at once, after a ctrl-C when the drill goes on."""
     world = world_with()
     world.live_through()
     broken: list[str] = []
@@ -116,11 +126,13 @@ def test_wherever_it_breaks_the_bad_release_goes(
     def at(event: str) -> None:
         if event.startswith(point) and not broken:
             broken.append(event)
-            raise error
+            raise KeyboardInterrupt if stopped else RuntimeError("x")
 
     world.at = at
-    with pytest.raises(type(error)):
-        drill(world.ring(), DRILL, world.labels())
+    with pytest.raises(KeyboardInterrupt if stopped else (RuntimeError, PredatorError)):
+        drilled(world)
+    if stopped:
+        drilled(world)
     check_back(world)
     assert world.commits in ([], ["drill", "rollback", "rollback-end-watch"])
-    assert outcome(world) == ("interrupted" if isinstance(error, KeyboardInterrupt) else "error")
+    assert outcome(world) == ("success" if stopped else "error")

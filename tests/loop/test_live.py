@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
 from predator.domain.errors import PredatorError
 from predator.domain.release import Release, RetrievalParameters
 from predator.domain.verdicts import Verdict, WatchDecision
-from predator.loop.live import SETTLE_S, end_watch, run_experiment, run_watch, watch_baseline
+from predator.loop.live import end_watch, run_experiment, run_watch
+from predator.loop.real_stations import SETTLE_S, RealStations
+from predator.loop.record import Record
 from predator.loop.replica import keep_release
-from predator.loop.ring import Record
+from predator.loop.stations import Situation
 from predator.search.desired import Holdback, LiveRelease
 from predator.search.serving.agent import load_release
 from tests.loop.small_ring import CYCLE, World, by_luck, no_clicks_on
 
 
+GAIN = {"gain": {"delta_rel": 0.5, "lower_bound": 0.3}}
+
+
 @pytest.fixture
-def lived(world: World) -> World:
-    world.live_through()
+def situation(world: World) -> Situation:
+    return world.live_through()
+
+
+@pytest.fixture
+def lived(world: World, situation: Situation) -> World:
     return world
 
 
 @pytest.fixture
+def stations(world: World, situation: Situation) -> RealStations:
+    return world.stations(situation)
+
+
+@pytest.fixture
 def record(lived: World) -> Record:
-    return Record(lived.ring(), CYCLE, {"type": "test"})
+    record = lived.record({"type": "test"})
+    record.begin()
+    return record
+
+
+@pytest.fixture
+def experiment(
+    lived: World, record: Record, stations: RealStations, candidate: Release
+) -> Callable[[], Any]:
+    before = lived.desired.read().release
+    evaluated = {**GAIN, "before": asdict(before)}
+    return lambda: run_experiment(record, stations, before, candidate.digest, evaluated)
 
 
 @pytest.fixture
@@ -43,12 +69,12 @@ def inside(world: World) -> list[str]:
 
 
 def test_a_pass_leaves_the_experiment_to_the_promotion(
-    lived: World, record: Record, candidate: Release
+    lived: World, experiment: Callable[[], Any], candidate: Release
 ) -> None:
-    plan, result = run_experiment(record, candidate, 0.5, 0.3)
-    assert plan is not None and result.verdict is Verdict.PASS
-    assert result.difference is not None
-    assert result.difference.n_a + result.difference.n_b == plan.searches
+    found = experiment()
+    plan, result = found["plan"], found["result"]
+    assert result["verdict"] == Verdict.PASS
+    assert result["difference"]["n_a"] + result["difference"]["n_b"] == plan["searches"]
     running = lived.desired.read().experiment
     assert running is not None
     assert (running.candidate, running.share) == (candidate.digest, 0.2)
@@ -57,17 +83,17 @@ def test_a_pass_leaves_the_experiment_to_the_promotion(
 
 
 def test_the_plan_is_on_the_record_before_the_first_user_is_in(
-    lived: World, record: Record, candidate: Release
+    lived: World, record: Record, experiment: Callable[[], Any]
 ) -> None:
-    plan, _ = run_experiment(record, candidate, 0.5, 0.3)
+    plan = experiment()["plan"]
     [action] = [a for a in record.actions if a["type"] == "start_experiment"]
-    assert plan is not None and action["plan"] == json.loads(json.dumps(plan.to_json()))
+    assert action["plan"] == plan
     [commit] = [c for c in lived.gitops.log() if c.trailers.get("Step") == "start-experiment"]
     assert action["gitops_revision"] == commit.revision
 
 
 def test_the_newest_searches_wait_for_their_clicks(
-    lived: World, record: Record, candidate: Release
+    lived: World, experiment: Callable[[], Any]
 ) -> None:
     asked: list[tuple[float, float]] = []
     impressions = lived.impressions
@@ -78,12 +104,12 @@ def test_the_newest_searches_wait_for_their_clicks(
         return impressions(since, until, experiment)
 
     lived.impressions = noted  # type: ignore[method-assign]
-    run_experiment(record, candidate, 0.5, 0.3)
+    experiment()
     assert asked and all(until <= now - SETTLE_S for until, now in asked)
 
 
 def test_traffic_that_dries_up_ends_the_waiting(
-    lived: World, record: Record, candidate: Release
+    lived: World, experiment: Callable[[], Any]
 ) -> None:
     lived.clicks = by_luck
 
@@ -93,20 +119,34 @@ def test_traffic_that_dries_up_ends_the_waiting(
 
     lived.at = dry_up
     started = lived.time
-    _, result = run_experiment(record, candidate, 0.5, 0.3)
-    assert result.verdict is Verdict.ERROR
-    assert "an arm had no users" in result.reason
+    result = experiment()["result"]
+    assert result["verdict"] == Verdict.ERROR
+    assert "an arm had no users" in result["reason"]
     assert lived.time - started <= 1.5 * lived.settings.experiment_max_s + 2
     assert lived.desired.read().experiment is None
 
 
+def test_an_experiment_is_never_shorter_than_the_contour_says(
+    world_with: Callable[..., World],
+) -> None:
+    world = world_with(experiment_min_s=50, poll_s=1)
+    situation = world.live_through()
+    outcome = world.turn(situation)
+    assert outcome.experiment is not None
+    entry = world.cycles.get(CYCLE)
+    assert entry is not None
+    lasted = entry.moments["experiment_ended"] - entry.moments["experiment_started"]
+    assert 50 <= lasted < 53
+    assert outcome.times["experiment_s"] == pytest.approx(lasted, abs=0.01)
+
+
 def test_with_a_broken_history_nobody_gets_a_candidate(
-    lived: World, record: Record, candidate: Release
+    lived: World, experiment: Callable[[], Any]
 ) -> None:
     lived.time += 100
-    plan, result = run_experiment(record, candidate, 0.5, 0.3)
-    assert plan is None and result.verdict is Verdict.ERROR
-    assert "too few to plan" in result.reason
+    found = experiment()
+    assert found["plan"] is None and found["result"]["verdict"] == Verdict.ERROR
+    assert "too few to plan" in found["result"]["reason"]
     assert lived.commits == []
 
 
@@ -119,14 +159,14 @@ class TestWatch:
         return old, new
 
     def test_a_good_release_is_kept_when_all_looks_are_done(
-        self, lived: World, record: Record, candidate: Release
+        self, lived: World, record: Record, stations: RealStations, candidate: Release
     ) -> None:
         old = lived.desired.read().release
-        baseline = watch_baseline(record, old)
+        baseline = stations.watch_baseline(record, asdict(old))
         old, new = self.begin(lived, candidate)
         started = lived.time
-        looks, decision = run_watch(record, old, baseline)
-        assert decision is WatchDecision.KEEP
+        looks, decision = run_watch(record, stations, old, baseline)
+        assert decision == WatchDecision.KEEP
         assert lived.time - started == lived.settings.watch_looks * lived.settings.watch_look_s
         assert [look["number"] for look in looks] == [1, 2, 3, 4]
         assert lived.desired.read().holdback is not None
@@ -134,25 +174,29 @@ class TestWatch:
         assert lived.desired.read().holdback is None
 
     def test_a_bad_release_is_not_looked_at_longer_than_needed(
-        self, lived: World, record: Record, candidate: Release
+        self, lived: World, record: Record, stations: RealStations, candidate: Release
     ) -> None:
-        baseline = watch_baseline(record, lived.desired.read().release)
+        baseline = stations.watch_baseline(record, asdict(lived.desired.read().release))
         old, _ = self.begin(lived, candidate)
         lived.clicks = no_clicks_on("live")
-        looks, decision = run_watch(record, old, baseline)
-        assert decision is WatchDecision.ROLL_BACK
+        looks, decision = run_watch(record, stations, old, baseline)
+        assert decision == WatchDecision.ROLL_BACK
         assert len(looks) == 1
 
-    def test_the_baseline_is_of_the_old_release_alone(self, lived: World, record: Record) -> None:
+    def test_the_baseline_is_of_the_old_release_alone(
+        self, lived: World, record: Record, stations: RealStations
+    ) -> None:
         old = lived.desired.read().release
-        expected = watch_baseline(record, old)
+        expected = stations.watch_baseline(record, asdict(old))
         stranger = replace(lived.served[-1], release="f" * 64, clicks=(), latency_ms=9e9)
         lived.served.extend([replace(stranger, at=lived.time - 5)] * 500)
-        assert watch_baseline(record, old) == expected
+        other = lived.record({"type": "test"}, "si_2025_12_07_009")
+        other.begin()
+        assert stations.watch_baseline(other, asdict(old)) == expected
 
     def test_without_a_baseline_there_is_nothing_to_watch_by(
-        self, lived: World, record: Record
+        self, lived: World, record: Record, stations: RealStations
     ) -> None:
         lived.time += 100
         with pytest.raises(PredatorError, match=r"replaced v1\.0 could not be watched"):
-            watch_baseline(record, lived.desired.read().release)
+            stations.watch_baseline(record, asdict(lived.desired.read().release))

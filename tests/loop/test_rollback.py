@@ -9,11 +9,12 @@ from threading import Barrier
 
 import pytest
 
-from predator.domain.errors import ConflictError, PredatorError
+from predator.domain.errors import PolicyDenied, PredatorError
 from predator.domain.release import RetrievalParameters
 from predator.loop.replica import keep_release
-from predator.loop.ring import Record
-from predator.loop.rollback import Rollback, withdraw
+from predator.loop.record import Record
+from predator.loop.rollback import roll_back, roll_back_to, withdraw
+from predator.policy.decision import Principal
 from predator.search.desired import Holdback, LiveRelease, RunningExperiment
 from predator.search.serving.agent import load_release
 from tests.loop.small_ring import CYCLE, World
@@ -43,7 +44,9 @@ def lived(world: World) -> World:
 
 @pytest.fixture
 def record(lived: World) -> Record:
-    return Record(lived.ring(), CYCLE, {"type": "test"})
+    record = lived.record({"type": "test"})
+    record.begin()
+    return record
 
 
 def test_traffic_is_back_at_once_and_git_follows(lived: World, record: Record) -> None:
@@ -53,7 +56,7 @@ def test_traffic_is_back_at_once_and_git_follows(lived: World, record: Record) -
         old.digest,
         new.digest,
     }
-    found = Rollback(record).run(bad, old, "it is bad")
+    found = roll_back(record, bad, old, "it is bad")
     assert (found.restored_s, found.git_s, found.reverts) == (0.0, 0.0, 1)
     assert lived.desired.read().release == old
     assert lived.desired.read().holdback is None
@@ -81,7 +84,7 @@ def test_it_says_how_long_users_still_got_the_bad_release(
         swap(routing)  # type: ignore[arg-type]
 
     monkeypatch.setattr(lived.agent, "_swap", late)
-    found = Rollback(record).run(bad, old, "it is bad")
+    found = roll_back(record, bad, old, "it is bad")
     assert 1.5 < found.restored_s <= 2.0
 
 
@@ -94,7 +97,7 @@ def test_where_traffic_cannot_be_flipped_git_restores_it(
         raise PredatorError("the control token is wrong")
 
     monkeypatch.setattr(lived.agent, "flip", refuse)
-    assert Rollback(record).run(bad, old, "it is bad").reverts == 1
+    assert roll_back(record, bad, old, "it is bad").reverts == 1
     assert lived.desired.read().release == old
     assert "traffic could not be flipped ahead of git: the control token is wrong" in lived.said
 
@@ -110,15 +113,47 @@ def test_a_target_that_cannot_serve_is_said_not_hidden(
 
     monkeypatch.setattr(lived.agent, "_load", missing)
     with pytest.raises(PredatorError, match="was not applied within 30 s: object"):
-        Rollback(record).run(bad, old, "it is bad")
-    assert record.actions[-1]["status"] == "failed"
+        roll_back(record, bad, old, "it is bad")
+
+
+def test_a_target_that_is_not_whole_is_never_applied_and_people_are_told(
+    lived: World, record: Record
+) -> None:
+    old, new, bad = promoted(lived)
+    release = load_release(lived.objects.get(old.digest))
+    del lived.objects._objects[release.rules]
+    with pytest.raises(PolicyDenied, match="target-"):
+        roll_back(record, bad, old, "it is bad")
+    assert lived.desired.read().release == new, "the contour holds"
+    [page] = [n for n in lived.notifier.sent() if n.severity == "critical"]
+    assert "No rollback to v1.0" in page.title and "rules" in page.text
+
+
+def test_it_goes_back_to_any_version_by_one_commit(lived: World, record: Record) -> None:
+    old, new, _ = promoted(lived)
+    record.principal = Principal("operator", "ann")
+    found = roll_back_to(record, old, "by ann")
+    assert lived.desired.read().release == old
+    assert lived.desired.read().holdback is None
+    assert lived.commits == ["promote", "rollback"]
+    lived.sleep(5)
+    assert {one.release for one in lived.impressions(lived.time - 5, lived.time)} == {old.digest}
+    assert found.restored_s < 5
+    assert roll_back_to(again(lived), old, "by ann").revision == found.revision
+    assert lived.commits == ["promote", "rollback"]
+
+
+def again(world: World) -> Record:
+    record = world.record({"type": "test"}, principal=Principal("operator", "ann"))
+    record.begin()
+    return record
 
 
 def test_an_experiment_that_began_since_goes_on(lived: World, record: Record) -> None:
     old, new, bad = promoted(lived)
     trial = RunningExperiment("exp-other", "ranking", new.digest, 0.2)
     lived.desired.set_experiment(trial, "Start", {})
-    Rollback(record).run(bad, old, "it is bad")
+    roll_back(record, bad, old, "it is bad")
     assert lived.desired.read().release == old
     assert lived.desired.read().experiment == trial
 
@@ -127,8 +162,8 @@ def test_a_newer_release_is_not_undone(lived: World, record: Record) -> None:
     old, _, bad = promoted(lived)
     newer = LiveRelease("v3.0", old.digest, "si_2025_12_07_009")
     lived.desired.set_release(newer, None, "Promote", {})
-    with pytest.raises(ConflictError, match="went live after"):
-        Rollback(record).run(bad, old, "too late")
+    with pytest.raises(PredatorError, match="went live after"):
+        roll_back(record, bad, old, "too late")
     assert lived.desired.read().release == newer
 
 
@@ -136,12 +171,14 @@ def test_ten_rollbacks_at_once_are_one(lived: World, world_with: Callable[..., W
     old, _, bad = promoted(lived)
     lived.rate = 0
     ring = lived.ring()
-    records = [Record(ring, f"si_2025_12_07_{n:03d}", {"type": "test"}) for n in range(10, 20)]
+    records = [lived.record({"type": "test"}, f"si_2025_12_07_{n:03d}") for n in range(10, 20)]
+    for one in records:
+        one.begin()
     start = Barrier(10)
 
     def race(record: Record) -> str:
         start.wait()
-        return Rollback(record).run(bad, old, "it is bad").revision
+        return roll_back(record, bad, old, "it is bad").revision
 
     with ThreadPoolExecutor(10) as pool:
         revisions = set(pool.map(race, records))
@@ -162,7 +199,6 @@ class TestWithdraw:
 
     def test_a_watched_release_is_rolled_back_once(self, lived: World, record: Record) -> None:
         old, _, _ = promoted(lived)
-        withdraw(record)
         withdraw(record)
         assert lived.commits == ["promote", "rollback", "rollback-end-watch"]
         assert lived.desired.read().release == old
@@ -186,11 +222,13 @@ class TestWithdraw:
 
         monkeypatch.setattr(lived.gitops, "commit", fail)
         withdraw(record)
-        assert lived.said[-1] == ("the users may still be on what the cycle gave them: disk full")
+        assert "the users may still be on what the cycle gave them: " in lived.said[-1]
+        assert "disk full" in lived.said[-1]
+        assert any("could not be taken back" in notice.title for notice in lived.notifier.sent())
 
 
 def test_the_figures_can_be_written_down(lived: World, record: Record) -> None:
     old, _, bad = promoted(lived)
-    found = Rollback(record).run(bad, old, "it is bad").to_json()
+    found = roll_back(record, bad, old, "it is bad").to_json()
     assert json.loads(json.dumps(found)) == found
     assert set(found) == {"restored_s", "git_s", "reverts", "revision"}

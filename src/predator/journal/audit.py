@@ -13,10 +13,10 @@ from typing import Any
 from predator.domain.canonical import sha256_hex
 from predator.domain.errors import ConflictError, IntegrityError
 from predator.journal.chain import (
-    GENESIS,
     BrokenChain,
+    Chain,
     VerifyResult,
-    read_line,
+    read_lines,
     seal,
     to_line,
     verify_lines,
@@ -43,34 +43,70 @@ class AuditJournal:
         self._path = path
         self._now = now
         self._lock_timeout_s = lock_timeout_s
-        self._head = GENESIS
-        self._records = 0
+        self._chain = Chain()
         self._bytes = 0
-        self._summary: Mapping[str, Any] | None = None
-        if path.exists():
-            with self._writing() as fd:
-                self._catch_up(fd)
+        self._refresh()
 
     @property
     def head(self) -> str:
         """Hash of the last record this object wrote or read: the anchor for :meth:`verify`."""
-        return self._head
+        return self._chain.head
 
     @property
     def summary(self) -> Mapping[str, Any] | None:
         """The summary, once the journal is closed by it."""
-        return self._summary
+        return self._chain.summary
+
+    def read(self) -> list[dict[str, Any]]:
+        """All records, oldest first, those of other writers included; for reading only.
+
+        What was read once is not read again, so that a call costs little; :meth:`verify` looks
+        at the file anew. Raises ``IntegrityError`` naming the record where the chain breaks.
+        """
+        self._refresh()
+        return list(self._chain.records)
+
+    def find(self, key: str) -> Mapping[str, Any] | None:
+        """The record with this ``key``, if there is one."""
+        self._refresh()
+        return self._chain.keyed.get(key)
 
     def append(self, record: Mapping[str, Any]) -> str:
         """Write ``record`` (plain JSON, redacted first) durably; returns its hash.
 
-        ``ValueError`` for what is no JSON, or names ``summary`` or a field of the chain's own.
+        ``ValueError`` for what is no JSON, or names ``summary``, ``key`` or a field of the
+        chain's own.
         """
-        if "summary" in record:
-            raise ValueError("a summary closes the journal: use write_summary")
+        _check_names(record)
         with self._writing() as fd:
             self._catch_up(fd)
             return self._append(fd, record)
+
+    def append_once(self, key: str, record: Mapping[str, Any]) -> str:
+        """Write ``record`` with its ``key``, unless a record with that key is there already.
+
+        Returns the hash of the one that is kept, which may hold something else: the first one
+        counts, even once the journal is closed. ``ValueError`` as :meth:`append`, and for a key
+        that is empty or looks like a secret.
+        """
+        return self.append_made(key, lambda _: record)
+
+    def append_made(self, key: str, make: Callable[[int], Mapping[str, Any]]) -> str:
+        """As :meth:`append_once`, the record made by ``make`` from its sequence number.
+
+        ``make`` is called only where nothing is kept yet, and under the journal's lock: what it
+        writes beside the journal, under that number, nobody else writes.
+        """
+        if not key or redact(key) != key:
+            raise ValueError(f"{key[:80]!r} cannot be the key of a record")
+        with self._writing() as fd:
+            self._catch_up(fd)
+            if (kept := self._chain.keyed.get(key)) is not None:
+                return str(kept["hash"])
+            self._check_open()
+            record = make(len(self._chain.records) + 1)
+            _check_names(record)
+            return self._append(fd, {**record, "key": key})
 
     def write_summary(self, summary: CycleSummary) -> str:
         """Close the journal with the cycle's summary as its last record; returns its hash.
@@ -80,8 +116,8 @@ class AuditJournal:
         payload = redact(summary.to_json())
         with self._writing() as fd:
             self._catch_up(fd)
-            if self._summary is not None and self._summary == json.loads(json.dumps(payload)):
-                return self._head
+            if self.summary is not None and self.summary == json.loads(json.dumps(payload)):
+                return self.head
             return self._append(fd, {"type": "summary", "summary": payload})
 
     def verify(self, expected_head: str | None = None) -> VerifyResult:
@@ -89,9 +125,8 @@ class AuditJournal:
         return verify_journal(self._path, expected_head, lock_timeout_s=self._lock_timeout_s)
 
     def _append(self, fd: int, record: Mapping[str, Any]) -> str:
-        if self._summary is not None:
-            raise ConflictError(f"{self._path} is closed by its summary")
-        sealed = seal(self._records + 1, self._head, self._now(), redact(record))
+        self._check_open()
+        sealed = seal(len(self._chain.records) + 1, self.head, self._now(), redact(record))
         line = to_line(sealed)
         try:
             _write_all(fd, line)
@@ -99,8 +134,25 @@ class AuditJournal:
         except BaseException:
             os.ftruncate(fd, self._bytes)
             raise
-        self._accept(sealed, len(line))
-        return self._head
+        self._chain.accept(json.loads(line))
+        self._bytes += len(line)
+        return self.head
+
+    def _check_open(self) -> None:
+        if self.summary is not None:
+            raise ConflictError(f"{self._path} is closed by its summary")
+
+    def _refresh(self) -> None:
+        """Take in what was appended since; without a lock where that is nothing."""
+        try:
+            size = self._path.stat().st_size
+        except FileNotFoundError:
+            if self._bytes:
+                raise IntegrityError(f"{self._path} is gone") from None
+            return
+        if size != self._bytes:
+            with self._writing() as fd:
+                self._catch_up(fd)
 
     def _catch_up(self, fd: int) -> None:
         """Read what others appended since; cut and record an unfinished last line."""
@@ -113,22 +165,15 @@ class AuditJournal:
         whole, newline, torn = fresh.rpartition(b"\n")
         for line in whole.split(b"\n") if newline else ():
             try:
-                self._accept(read_line(line, self._records + 1, self._head), len(line) + 1)
+                self._chain.read(line)
             except BrokenChain as broken:
-                number = self._records + 1
+                number = len(self._chain.records) + 1
                 raise IntegrityError(f"{self._path}: record {number}: {broken}") from broken
+            self._bytes += len(line) + 1
         if torn:
             os.ftruncate(fd, self._bytes)
             repair = {"type": "repair", "cut_bytes": len(torn), "cut_sha256": sha256_hex(torn)}
             self._append(fd, repair)
-
-    def _accept(self, record: Mapping[str, Any], length: int) -> None:
-        if self._summary is not None:
-            raise BrokenChain("it follows the summary, which is the last record")
-        self._head = record["hash"]
-        self._records += 1
-        self._bytes += length
-        self._summary = record.get("summary")
 
     @contextmanager
     def _writing(self) -> Iterator[int]:
@@ -153,15 +198,34 @@ def verify_journal(
     cut off the end leave a shorter, sound chain: give ``expected_head``, kept elsewhere, to
     find that too. A missing file is an empty journal.
     """
+    return verify_lines(_lines_of(path, lock_timeout_s), expected_head)
+
+
+def read_journal(path: Path, *, lock_timeout_s: float = 10.0) -> tuple[Chain, str]:
+    """The sound beginning of a journal, and why it ends there ("" where all of it is sound).
+
+    Changes nothing. A missing file is an empty journal.
+    """
+    return read_lines(_lines_of(path, lock_timeout_s))
+
+
+def _lines_of(path: Path, lock_timeout_s: float) -> list[bytes]:
     try:
         fd = os.open(path, os.O_RDONLY | _OPEN)
     except FileNotFoundError:
-        return verify_lines((), expected_head)
+        return []
     with (
         os.fdopen(fd, "rb") as file,
         file_lock(fd, f"the journal {path}", timeout_s=lock_timeout_s, shared=True),
     ):
-        return verify_lines(file, expected_head)
+        return file.readlines()
+
+
+def _check_names(record: Mapping[str, Any]) -> None:
+    if "summary" in record:
+        raise ValueError("a summary closes the journal: use write_summary")
+    if "key" in record:
+        raise ValueError("a key makes a record unique: use append_once")
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -67,20 +67,69 @@ def read_line(line: bytes, sequence: int, previous: str) -> dict[str, Any]:
     return record
 
 
+class Chain:
+    """A journal in memory, grown record by record; what cannot follow is ``BrokenChain``.
+
+    ``records`` are the good ones so far, ``keyed`` those that carry a ``key``, by it. Both are
+    for reading only.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+        self.keyed: dict[str, dict[str, Any]] = {}
+
+    @property
+    def head(self) -> str:
+        """The hash of the last record, :data:`GENESIS` without one."""
+        head: str = self.records[-1]["hash"] if self.records else GENESIS
+        return head
+
+    @property
+    def summary(self) -> Mapping[str, Any] | None:
+        """The summary, once the journal is closed by it."""
+        return self.records[-1].get("summary") if self.records else None
+
+    def read(self, line: bytes) -> None:
+        """Take the next line (without its line break)."""
+        self.accept(read_line(line, len(self.records) + 1, self.head))
+
+    def accept(self, record: dict[str, Any]) -> None:
+        """Take a record that was sealed for this place."""
+        key = record.get("key")
+        if self.summary is not None:
+            raise BrokenChain("it follows the summary, which is the last record")
+        if key is not None and not isinstance(key, str):
+            raise BrokenChain("its key is not a text")
+        if key in self.keyed:
+            raise BrokenChain(f"its key {key[:80]!r} is taken by an earlier record")
+        self.records.append(record)
+        if key is not None:
+            self.keyed[key] = record
+
+
+def read_lines(lines: Iterable[bytes]) -> tuple[Chain, str]:
+    """The sound beginning of a journal (lines with their line breaks), and why it ends there.
+
+    The reason is empty where every line is sound.
+    """
+    chain = Chain()
+    for line in lines:
+        try:
+            if not line.endswith(b"\n"):
+                raise BrokenChain("the last line is incomplete")
+            chain.read(line[:-1])
+        except BrokenChain as broken:
+            return chain, str(broken)
+    return chain, ""
+
+
 def verify_lines(lines: Iterable[bytes], expected_head: str | None = None) -> VerifyResult:
     """Check a whole journal, line by line (each still with its line break).
 
     A chain cannot know what was cut off its end: ``expected_head``, kept elsewhere, can.
     """
-    head, good = GENESIS, 0
-    for line in lines:
-        try:
-            if not line.endswith(b"\n"):
-                raise BrokenChain("the last line is incomplete")
-            head = read_line(line[:-1], good + 1, head)["hash"]
-        except BrokenChain as broken:
-            return VerifyResult(False, good, good + 1, str(broken), head)
-        good += 1
-    if expected_head is not None and head != expected_head:
-        return VerifyResult(False, good, good + 1, "the journal does not end at its anchor", head)
-    return VerifyResult(True, good, None, "", head)
+    chain, reason = read_lines(lines)
+    good = len(chain.records)
+    if not reason and expected_head not in (None, chain.head):
+        reason = "the journal does not end at its anchor"
+    return VerifyResult(not reason, good, good + 1 if reason else None, reason, chain.head)

@@ -1,26 +1,20 @@
 """One turn of the ring, top to bottom: diagnose → augment → train → evaluate → experiment →
-promote → watch → (roll back). Every effect is allowed by policy and recorded by ``Record``.
+promote → watch → (roll back). Every step is durable, every effect allowed by policy and recorded.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from predator.domain.documents import Document
-from predator.domain.release import Release
+from predator.domain.errors import PolicyDenied
 from predator.domain.verdicts import Verdict
-from predator.learning.measures import Scores
-from predator.loop import diagnose, stations
-from predator.loop.evaluate import Evaluation
 from predator.loop.go_live import Lived, go_live
-from predator.loop.labels import Labels
-from predator.loop.replica import Replica, keep_release
-from predator.loop.ring import Record, Ring, timestamp
+from predator.loop.record import CycleCancelled, Record
 from predator.loop.rollback import withdraw
-from predator.loop.stations import Situation
+from predator.loop.stations import Stations
+from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease
-from predator.search.serving.agent import load_release
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,164 +36,202 @@ class Outcome:
     portfolio: list[dict[str, Any]]
     cost_usd: float
     artifacts: str
+    times: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Json) -> Outcome:
+        """The inverse of :meth:`to_json`."""
+        releases = {
+            name: LiveRelease(**value[name]) for name in ("release_before", "release_after")
+        }
+        return cls(**{**value, **releases, "verdict": Verdict(value["verdict"])})
 
 
-def turn(ring: Ring, cycle_id: str, situation: Situation, labels: Labels) -> Outcome:
-    """Walk the ring once.
+def turn(record: Record, stations: Stations) -> Outcome:
+    """Walk the ring once. Run again after a crash, it goes on where it stopped.
 
     Raises what a station raises, after taking back what the users got and closing the record.
     """
-    record = Record(ring, cycle_id, situation.trigger)
+    record.begin()
     try:
-        return _turn(record, situation, labels)
-    except BaseException as error:
-        try:
-            withdraw(record)
-        finally:
-            record.abandon("interrupted" if isinstance(error, KeyboardInterrupt) else "error")
+        return _turn(record, stations)
+    except Exception as error:
+        withdraw(record)
+        record.notify(
+            "failed", "warning", f"{record.cycle_id} did not come to a verdict", str(error)
+        )
+        record.close(_outcome_of(error), rollback_available=False)
         raise
 
 
-def _turn(record: Record, situation: Situation, labels: Labels) -> Outcome:
-    ring, say = record.ring, record.ring.progress
-    before = ring.desired.read().release
-    live = load_release(ring.objects.get(before.digest))
-    documents = ring.corpus.documents()
-    replica = Replica.of(documents, ring.encoder, ring.encode_all, ring.objects)
+def _turn(record: Record, stations: Stations) -> Outcome:
+    say = record.ring.progress
+    opened = record.act(
+        "open",
+        "begin_cycle",
+        lambda: stations.open(record),
+        context={**record.claim_limits(), "trigger": str(record.trigger["type"])},
+    )
+    before = LiveRelease(**opened["before"])
 
-    say.station("diagnose", situation.trigger["type"])
+    say.station("diagnose", record.trigger["type"])
     diagnosis = record.act(
         "diagnostic",
         "diagnose",
-        lambda: _diagnose(record, situation, labels, replica),
-        lambda found: {"outputs": ["diagnostic_report.json"], "cause": found.cause},
+        lambda: stations.diagnose(record, opened),
+        lambda found: {"outputs": ["diagnostic_report.json"], "cause": found["cause"]},
     )
-    say.note(f"cause: {diagnosis.cause} · {diagnosis.causes[0].evidence}")
-    say.note(f"affected: {', '.join(diagnosis.affected_categories) or 'no category in particular'}")
+    say.note(f"cause: {diagnosis['cause']} · {diagnosis['evidence']}")
+    affected = ", ".join(diagnosis["affected_categories"])
+    say.note(f"affected: {affected or 'no category in particular'}")
 
     say.station("augment")
     dataset = record.act(
         "augment_data",
         "build_dataset",
-        lambda: stations.build_dataset(
-            record, diagnosis, labels, _arrived(documents, situation, ring)
-        ),
-        lambda made: {"artifacts": ["augmented_dataset.csv"], "dvc_hash": made.hash},
+        lambda: stations.build_dataset(record, opened, diagnosis),
+        lambda made: {"artifacts": ["augmented_dataset.csv"], "dvc_hash": made["hash"]},
     )
 
-    say.station("train", "fusion weights, LambdaMART")
-    portfolio = record.act(
+    say.station("train", "a portfolio of candidates, in a process of its own")
+    trained = record.act(
         "train_model",
         "train",
-        lambda: stations.train(record, dataset, replica),
-        lambda found: {"mlflow_run": record.run_id, "best": found.best.name},
+        lambda: stations.train(record, opened, dataset),
+        lambda found: {"mlflow_run": record.run_id, "best": found["best"]},
     )
-    candidate = _release(ring, live, portfolio.best.retrieval, portfolio.best.reranker)
-    model = stations.keep_model(record, candidate, portfolio)
 
-    say.station("evaluate", f"{len(labels.gold)} Gold queries")
-    evaluation, scores_before, scores_after = record.act(
-        "evaluate",
-        "evaluate",
-        lambda: stations.judge_offline(record, replica, live, candidate, labels),
-        lambda found: {"verdict": str(found[0].verdict), "outputs": ["evaluation.json"]},
-    )
-    evaluated = {
-        "cycle_id": record.cycle_id,
-        "release": candidate.digest,
-        **evaluation.to_json(),
-        "recall_at_20": {
-            "baseline": scores_before.mean("R@20"),
-            "candidate": scores_after.mean("R@20"),
-        },
-        "precision_at_10": {
-            "baseline": scores_before.mean("P@10"),
-            "candidate": scores_after.mean("P@10"),
-        },
-    }
-    record.write("evaluation.json", evaluated)
-    _keep_metrics(record, scores_after, evaluation)
-    say.note(f"{evaluation.verdict}: {evaluation.reason}")
+    evaluated = _evaluate(record, stations, opened, trained, 1)
     reference = record.act(
         "register_model",
         "register_model",
-        lambda: ring.tracking.register(
-            record.run_id, "predator-release", model, {"release": candidate.digest}
-        ),
+        lambda: _register(record, trained),
         lambda name: {"model_registry_ref": name},
     )
-    record.write("model_registry_ref", reference + "\n")
 
     lived = Lived(before)
-    if evaluation.verdict is Verdict.PASS and evaluation.gain is not None:
-        lived = go_live(record, before, candidate, evaluation.gain, evaluated, reference)
-    verdict, reason = evaluation.verdict, evaluation.reason
+    number = 1
+    while evaluated["verdict"] == Verdict.PASS:
+        _stand_in_line(record)
+        if _live_now(record, number) != evaluated["before"]:
+            say.note("another release went live meanwhile: judged again, against that one")
+            number += 1
+            evaluated = _evaluate(record, stations, opened, trained, number)
+            continue
+        before = LiveRelease(**evaluated["before"])
+        lived = go_live(record, stations, before, trained, evaluated, reference)
+        break
+
+    verdict, reason = Verdict(evaluated["verdict"]), evaluated["reason"]
     if lived.result is not None:
-        verdict, reason = lived.result.verdict, lived.result.reason
+        verdict, reason = Verdict(lived.result["verdict"]), lived.result["reason"]
     if lived.rolled_back:
         verdict, reason = Verdict.FAIL, f"rolled back: {lived.looks[-1]['reason']}"
     say.station("verdict", f"{verdict}: {reason}")
-    record.write("watch.json", lived.looks)
-    outcome = (
-        "success" if verdict in (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE) else "error"
+    return _ended(record, diagnosis, trained, evaluated, before, lived, verdict, reason)
+
+
+def _evaluate(
+    record: Record, stations: Stations, opened: Json, trained: Json, number: int
+) -> Json:
+    record.ring.progress.station("evaluate", f"{opened.get('gold', 0)} Gold queries")
+    name = "evaluate" if number == 1 else f"evaluate-{number}"
+
+    def judge() -> Json:
+        found = stations.evaluate(record, opened, trained, number)
+        record.mark("offline_verdict")
+        return found
+
+    evaluated = record.act(
+        name,
+        "evaluate",
+        judge,
+        lambda found: {"verdict": found["verdict"], "outputs": ["evaluation.json"]},
+        kind="evaluate",
     )
-    record.close("rolled_back" if lived.rolled_back else outcome, rollback_available=True)
+    record.ring.progress.note(f"{evaluated['verdict']}: {evaluated['reason']}")
+    return evaluated
+
+
+def _register(record: Record, trained: Json) -> str:
+    reference = record.ring.tracking.register(
+        record.run_id,
+        "predator-release",
+        record.folder / trained["folder"],
+        {"release": trained["release"]},
+    )
+    record.write("model_registry_ref", reference + "\n")
+    return reference
+
+
+def _stand_in_line(record: Record) -> None:
+    """Wait until this cycle may have its experiment: one target, so many at a time, in turn."""
+    slots, most = record.ring.governance.slots, record.ring.governance.rules.max_experiments
+    options = record.ring.options
+    pause = max(options.poll_s, options.experiment_min_s / 200)
+    turn_number = 0
+
+    def claim() -> Json:
+        if (why := record.stopped("start_experiment")) is not None:
+            raise CycleCancelled(f"left the queue for an experiment: {why}")
+        return slots.claim(record.target, record.cycle_id, most)
+
+    while not record.step(f"slot:{turn_number}", claim):
+        if turn_number == 0:
+            record.ring.progress.note(f"an experiment is open on {record.target}: standing in line")
+        record.runtime.wait("slot", pause)
+        turn_number += 1
+
+
+def _live_now(record: Record, number: int) -> Json:
+    return record.step(
+        f"live:{number}", lambda: asdict(record.ring.desired.read().release)
+    )
+
+
+def _ended(
+    record: Record,
+    diagnosis: Json,
+    trained: Json,
+    evaluated: Json,
+    before: LiveRelease,
+    lived: Lived,
+    verdict: Verdict,
+    reason: str,
+) -> Outcome:
+    record.step("watch.json", lambda: str(record.write("watch.json", lived.looks).name))
+    settled = verdict in (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
+    outcome = "rolled_back" if lived.rolled_back else "success" if settled else "error"
+    cost = record.close(outcome, rollback_available=True)
+    times = record.step("times", lambda: _times(record))
     return Outcome(
-        record.cycle_id, situation.trigger["type"], diagnosis.cause, verdict, reason,
+        record.cycle_id, record.trigger["type"], diagnosis["cause"], verdict, reason,
         lived.promoted, before, lived.release, evaluated, lived.experiment, lived.looks,
-        lived.rolled_back,
-        [{"name": t.name, "ndcg_at_10_out_of_fold": t.scores.mean()} for t in portfolio.candidates],
-        record.cost_usd, str(record.folder),
+        lived.rolled_back, trained["portfolio"], cost, str(record.folder), times,
     )  # fmt: skip
 
 
-def _diagnose(
-    record: Record, situation: Situation, labels: Labels, replica: Replica
-) -> diagnose.Diagnosis:
-    ring = record.ring
-    evidence = stations.gather(ring, situation, labels, replica)
-    found = diagnose.diagnose(evidence)
-    record.write(
-        "diagnostic_report.json",
-        diagnose.report(
-            found,
-            evidence,
-            record.cycle_id,
-            timestamp(ring.clock.now()),
-            ring.options.generated_queries,
-        ),
-    )
-    return found
+def _times(record: Record) -> dict[str, float]:
+    """Seconds from the signal to the first action and to the verdict, and those in experiments,
+    apart: a cycle that waits a week for users is not a slow cycle."""
+    entry = record.ring.governance.cycles.get(record.cycle_id)
+    if entry is None:
+        return {}
+    found, moments = {}, entry.moments
+    if "first_action" in moments:
+        found["reaction_s"] = moments["first_action"] - entry.requested_at
+    if "ended" in moments:
+        found["total_s"] = moments["ended"] - entry.requested_at
+        waited = moments.get("experiment_ended", 0) - moments.get("experiment_started", 0)
+        found["experiment_s"] = max(0.0, waited)
+        found["cycle_s"] = found["total_s"] - found["experiment_s"]
+    return {name: round(value, 3) for name, value in found.items()}
 
 
-def _arrived(documents: Any, situation: Situation, ring: Ring) -> list[Document]:
-    """The documents that came since the baseline; all of them where none did."""
-    arrivals = ring.corpus.arrivals()
-    fresh = [d for d in documents if arrivals[d.id] >= situation.baseline_until]
-    return fresh or list(documents)
-
-
-def _release(ring: Ring, live: Release, retrieval: Any, reranker: bytes | None) -> Release:
-    candidate = replace(
-        live,
-        retrieval=retrieval,
-        reranker=ring.objects.put(reranker) if reranker is not None else None,
-    )
-    keep_release(ring.objects, candidate)
-    return candidate
-
-
-def _keep_metrics(record: Record, scores: Scores, evaluation: Evaluation) -> None:
-    values = {
-        "ndcg_at_10": scores.mean(),
-        "recall_at_20": scores.mean("R@20"),
-        "precision_at_10": scores.mean("P@10"),
-        "mrr_at_10": scores.mean("RR@10"),
-    }
-    for guardrail in evaluation.guardrails:
-        if guardrail.value is not None:
-            values[guardrail.name] = guardrail.value
-    if evaluation.gain is not None:
-        values["ndcg_delta_rel"] = evaluation.gain.delta_rel
-    record.ring.tracking.metrics(record.run_id, values)
-    record.write(f"mlflow_run_{record.run_id}/metrics/metrics.json", values)
+def _outcome_of(error: Exception) -> str:
+    if isinstance(error, CycleCancelled):
+        return "cancelled"
+    return "denied" if isinstance(error, PolicyDenied) else "error"

@@ -26,15 +26,15 @@ class DesiredState:
     """One contour's files in the GitOps repository."""
 
     def __init__(self, gitops: GitOps, contour: str) -> None:
-        self._gitops = gitops
+        self.gitops = gitops
         self._values, self._experiments = values_path(contour), experiments_path(contour)
 
     def read(self, revision: str | None = None) -> Desired:
         """What git wants at ``revision`` (default: head)."""
-        values = self._gitops.read(self._values, revision)
+        values = self.gitops.read(self._values, revision)
         if values is None:
             raise PredatorError("the GitOps repository holds no release for this contour")
-        return parse(values, self._gitops.read(self._experiments, revision))
+        return parse(values, self.gitops.read(self._experiments, revision))
 
     def set_release(
         self,
@@ -58,7 +58,7 @@ class DesiredState:
                     f"against {replaces.version} for nothing"
                 )
             return {
-                self._values: render_values(release, self._gitops.read(self._values)),
+                self._values: render_values(release, self.gitops.read(self._values)),
                 self._experiments: render_experiments(None, holdback),
             }
 
@@ -92,7 +92,7 @@ class DesiredState:
                     f"{live.version} went live after {bad.version}: restoring {before.version} "
                     "would undo it"
                 )
-            return {self._values: render_values(before, self._gitops.read(self._values))}
+            return {self._values: render_values(before, self.gitops.read(self._values))}
 
         return self._commit(
             changes,
@@ -110,7 +110,7 @@ class DesiredState:
         return next(
             (
                 commit.revision
-                for commit in self._gitops.log(1000)
+                for commit in self.gitops.log(1000)
                 if commit.trailers.get("Cycle") == cycle_id and "Release" in commit.trailers
             ),
             None,
@@ -120,16 +120,16 @@ class DesiredState:
         """The commits that restore what ``bad_revision`` replaced."""
         return [
             commit
-            for commit in self._gitops.log(1000)
+            for commit in self.gitops.log(1000)
             if commit.trailers.get("Reverts") == bad_revision
         ]
 
     def history(self) -> list[str]:
         """Subjects of the commits, newest first."""
-        return [f"{commit.revision[:8]} {commit.subject}" for commit in self._gitops.log(1000)]
+        return [f"{commit.revision[:8]} {commit.subject}" for commit in self.gitops.log(1000)]
 
     def _parent(self, revision: str) -> str:
-        log = [commit.revision for commit in self._gitops.log(1000)]
+        log = [commit.revision for commit in self.gitops.log(1000)]
         if revision not in log or log.index(revision) + 1 >= len(log):
             raise PredatorError(f"nothing stands before revision {revision[:12]}")
         return log[log.index(revision) + 1]
@@ -142,11 +142,11 @@ class DesiredState:
         done: Callable[[], str | None] = lambda: None,
     ) -> str:
         for _ in range(ATTEMPTS):
-            parent = self._gitops.head()
+            parent = self.gitops.head()
             if (revision := done()) is not None:
                 return revision
             try:
-                return self._gitops.commit(changes(), subject, trailers, parent=parent)
+                return self.gitops.commit(changes(), subject, trailers, parent=parent)
             except _SupersededError:
                 raise
             except ConflictError:

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from predator.domain.documents import Query
-from predator.domain.release import Release
 from predator.domain.verdicts import WatchDecision
-from predator.learning import lambdamart
-from predator.learning.examples import collect
-from predator.loop.labels import Labels
-from predator.loop.live import run_watch, watch_baseline
-from predator.loop.replica import Replica, keep_release
-from predator.loop.ring import Record, Ring
-from predator.loop.rollback import Restored, Rollback, withdraw
+from predator.loop.live import run_watch
+from predator.loop.record import Record
+from predator.loop.rollback import Restored, roll_back, withdraw
+from predator.loop.stations import Stations
 from predator.policy.decision import Principal
+from predator.ports.runtime import Json
 from predator.search.desired import Holdback, LiveRelease
-from predator.search.rerank import dump_reranker
-from predator.search.serving.agent import load_release
 
 DRILL = Principal("drill", "scheduled drill")
 OPERATOR = Principal("operator", "scheduled drill")
 """Who takes the bad release back: to push it and to roll it back are two different rights."""
-LESSONS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,65 +41,61 @@ class Drilled:
         }
 
 
-def drill(ring: Ring, cycle_id: str, labels: Labels) -> Drilled:
-    """Push a bad release, watch it, roll it back; all of it on the record of ``cycle_id``."""
-    record = Record(ring, cycle_id, {"type": "drill"}, principal=DRILL)
+def drill(record: Record, stations: Stations) -> Json:
+    """Push a bad release, watch it, roll it back; :meth:`Drilled.to_json` of what came of it.
+
+    ``record`` belongs to the principal :data:`DRILL`.
+    """
+    record.begin()
     try:
-        found = _drill(record, labels)
-    except BaseException as error:
-        try:
-            record.principal = OPERATOR
-            withdraw(record)
-        finally:
-            record.abandon("interrupted" if isinstance(error, KeyboardInterrupt) else "error")
+        found = _drill(record, stations).to_json()
+    except Exception:
+        record.principal = OPERATOR
+        withdraw(record)
+        record.close("error", rollback_available=False)
         raise
-    record.write("drill.json", found.to_json())
-    record.close("success" if found.caught else "missed", rollback_available=True)
+    record.step("drill.json", lambda: record.write("drill.json", found).name)
+    record.close("success" if found["caught"] else "missed", rollback_available=True)
     return found
 
 
-def bad_release(replica: Replica, live: Release, queries: Sequence[Query], seed: int) -> Release:
-    """The live release with a reranker trained on inverted labels: a mistake that happens."""
-    examples = collect(replica.index, replica.encoder, queries, {query.id: {} for query in queries})
-    inverted = []
-    for one in lambdamart.prepare(replica.index, examples, live.retrieval):
-        worst = np.arange(len(one.grades)) >= 0.8 * len(one.grades)
-        inverted.append(replace(one, grades=worst.astype(np.int64)))
-    model = lambdamart.train(inverted, trees=20, seed=seed, base_weight=0.0)
-    reranker = replica.objects.put(dump_reranker(model.text, model.base_weight))
-    release = replace(live, reranker=reranker)
-    keep_release(replica.objects, release)
-    return release
-
-
-def _drill(record: Record, labels: Labels) -> Drilled:
+def _drill(record: Record, stations: Stations) -> Drilled:
     ring = record.ring
     ring.progress.station("drill", "a deliberately bad release is pushed the same way")
-    good = ring.desired.read().release
-    replica = Replica.of(ring.corpus.documents(), ring.encoder, ring.encode_all, ring.objects)
-    queries = [*labels.live, *labels.training][:LESSONS]
-    live = load_release(ring.objects.get(good.digest))
-    bad = bad_release(replica, live, queries, ring.options.seed)
-    release = LiveRelease(f"{good.version}-drill", bad.digest, record.cycle_id)
+    opened = record.step("bad_release", lambda: _prepared(record, stations))
+    good, bad = LiveRelease(**opened["good"]), opened["bad"]
+    release = LiveRelease(f"{good.version}-drill", bad, record.cycle_id)
     holdback = Holdback(f"watch-{record.cycle_id}", good.digest, ring.options.holdback_share)
 
     def push() -> str:
-        revision = ring.desired.set_release(
+        return ring.desired.set_release(
             release,
             holdback,
             f"Drill: push a deliberately bad release ({record.cycle_id})",
-            {"Cycle": record.cycle_id, "Step": "drill", "Release": bad.digest},
+            {"Cycle": record.cycle_id, "Step": "drill", "Release": bad},
         )
-        ring.deployer.wait(revision, 30)
-        return revision
 
-    baseline = watch_baseline(record, good)
-    revision = record.act("deploy", "drill", push, lambda made: {"gitops_revision": made})
-    since = ring.clock.now()
-    looks, decision = run_watch(record, good, baseline)
-    caught = decision is WatchDecision.ROLL_BACK
-    detected = round(ring.clock.now() - since, 3) if caught else None
+    def live() -> Json:
+        ring.deployer.wait(str(revision), 30)
+        return ring.clock.now()
+
+    revision = record.act(
+        "deploy", "drill", push, lambda made: {"gitops_revision": made}
+    )
+    since = float(record.step("deploy:applied", live))
+    looks, decision = run_watch(record, stations, good, opened["baseline"], permit="drill")
+    caught = decision == WatchDecision.ROLL_BACK
+    seen = float(record.step("drill:seen", ring.clock.now))
     why = looks[-1]["reason"] if caught else "the drill was not caught by the watch"
     record.principal = OPERATOR
-    restored = Rollback(record).run(revision, good, why)
-    return Drilled(caught, detected, restored, looks)
+    restored = roll_back(record, str(revision), good, why)
+    return Drilled(caught, round(seen - since, 3) if caught else None, restored, looks)
+
+
+def _prepared(record: Record, stations: Stations) -> Json:
+    good = asdict(record.ring.desired.read().release)
+    return {
+        "good": good,
+        "bad": stations.bad_release(record, good),
+        "baseline": stations.watch_baseline(record, good),
+    }

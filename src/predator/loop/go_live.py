@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from predator.domain.errors import PredatorError
-from predator.domain.release import Release
-from predator.domain.verdicts import Verdict, WatchDecision
-from predator.loop.experiment import Plan, Result
-from predator.loop.live import end_watch, run_experiment, run_watch, watch_baseline
-from predator.loop.promote import Promotion, next_version
-from predator.loop.ring import Record
-from predator.loop.rollback import Rollback
+from predator.domain.verdicts import Decision, Verdict, WatchDecision
+from predator.loop import deciders, gold
+from predator.loop.live import end_watch, run_experiment, run_watch
+from predator.loop.record import Record
+from predator.loop.rollback import roll_back
+from predator.loop.stations import Stations
+from predator.policy.decision import Context, PolicyDecision
+from predator.ports.releases import KeptRelease
+from predator.ports.runtime import Json
 from predator.search.desired import Holdback, LiveRelease, values_path
-from predator.statistics.paired import PairedGain
+
+
+EDGE = "edge-oracle"
+"""The contour on which a release has to pass before production."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,7 @@ class Lived:
     """What came of a candidate on live traffic; ``release`` is the one that serves at the end."""
 
     release: LiveRelease
-    result: Result | None = None
+    result: dict[str, Any] | None = None
     experiment: dict[str, Any] | None = None
     promoted: bool = False
     looks: list[dict[str, Any]] = field(default_factory=list)
@@ -31,69 +36,106 @@ class Lived:
 
 def go_live(
     record: Record,
+    stations: Stations,
     before: LiveRelease,
-    candidate: Release,
-    gain: PairedGain,
-    evaluated: dict[str, Any],
+    trained: Json,
+    evaluated: Json,
     reference: str,
 ) -> Lived:
     """Experiment → promote → watch → (roll back), each only after a PASS of the one before."""
-    ring = record.ring
-    plan, result = run_experiment(record, candidate, gain.delta_rel, gain.lower_bound)
-    experiment = _experiment(record, candidate, plan, result)
-    if result.verdict is not Verdict.PASS:
+    ring, candidate = record.ring, trained["release"]
+    experiment = run_experiment(record, stations, before, candidate, evaluated)
+    result = experiment["result"]
+    if result["verdict"] != Verdict.PASS:
         return Lived(before, result, experiment)
-    baseline = watch_baseline(record, before)
-    after, revision = _promote(record, before, candidate, evaluated, experiment)
+    ring.progress.station("promote", "a commit to the GitOps repository")
+    evidence = {
+        "evaluation": evaluated["verdict"],
+        "experiment": experiment["verdict"],
+        "edge_experiment": record.step("edge", lambda: _edge_verdict(record, candidate)),
+    }
+    context = record.permit(
+        "permit",
+        "promote",
+        evidence,
+        subject=f"promote {candidate[:12]} over {before.version}: {result['reason']}",
+        release=candidate,
+    )
+    baseline = record.step(
+        "watch_baseline", lambda: stations.watch_baseline(record, asdict(before))
+    )
+    after, revision = _promote(record, before, candidate, evaluated, experiment, context)
+    record.act(
+        "keep_version",
+        "keep_gold",
+        lambda: _keep(record, after, revision, trained, evaluated),
+        lambda kept: {"version": kept["version"], "digest": kept["digest"]},
+        evidence,
+    )
     ring.progress.note(f"{after.version} is live (commit {revision[:8]})")
-    looks, decision = run_watch(record, before, baseline)
-    if decision is WatchDecision.ROLL_BACK:
-        Rollback(record).run(revision, before, looks[-1]["reason"])
+    looks, decision = run_watch(record, stations, before, baseline)
+    if decision == WatchDecision.ROLL_BACK:
+        roll_back(record, revision, before, looks[-1]["reason"])
+        record.notify(
+            "rolled_back", "critical", f"{after.version} was rolled back", looks[-1]["reason"]
+        )
         return Lived(before, result, experiment, looks=looks, rolled_back=True)
-    if decision is WatchDecision.KEEP:
-        ring.tracking.alias(reference, "champion")
+    if decision == WatchDecision.KEEP:
+        record.act(
+            "keep_gold",
+            "keep_gold",
+            lambda: _settle(record, stations, after.version, reference),
+            lambda kept: {"version": kept["version"], "gold": kept["gold_at"] is not None},
+            evidence,
+        )
         end_watch(record, after)
+    else:
+        record.notify(
+            "held",
+            "warning",
+            f"{after.version} could not be judged",
+            f"{looks[-1]['reason']}: the hold-back stays until somebody looks",
+        )
     return Lived(after, result, experiment, True, looks)
 
 
-def _experiment(
-    record: Record, candidate: Release, plan: Plan | None, result: Result
-) -> dict[str, Any]:
-    written = {
-        "cycle_id": record.cycle_id,
-        "release": candidate.digest,
-        "plan": plan.to_json() if plan is not None else None,
-        "result": result.to_json(),
-        "verdict": str(result.verdict),
-        "passed_gate": result.verdict is Verdict.PASS,
-    }
-    record.write("ab_test_results.json", written)
-    record.ring.progress.note(f"{result.verdict}: {result.reason}")
-    return written
+def _edge_verdict(record: Record, candidate: str) -> str:
+    """Whether this very release was promoted on the edge after an experiment there."""
+    passed = any(
+        commit.trailers.get("Release") == candidate
+        and commit.trailers.get("Contour") == EDGE
+        and "Experiment" in commit.trailers
+        for commit in record.ring.desired.gitops.log(10_000)
+    )
+    return str(Verdict.PASS if passed else Verdict.INCONCLUSIVE)
 
 
 def _promote(
     record: Record,
     before: LiveRelease,
-    candidate: Release,
-    evaluated: dict[str, Any],
-    experiment: dict[str, Any],
+    candidate: str,
+    evaluated: Json,
+    experiment: Json,
+    context: Context,
 ) -> tuple[LiveRelease, str]:
     ring = record.ring
-    ring.progress.station("promote", "a commit to the GitOps repository")
-    after = LiveRelease(next_version(before.version), candidate.digest, record.cycle_id)
-    context = {"evaluation": evaluated["verdict"], "experiment": experiment["verdict"]}
-    answer = record.ask("deploy", "promote", context)
-    chain = (
-        Promotion(candidate.digest)
-        .evaluated(candidate.digest, Verdict(evaluated["verdict"]), evaluated)
-        .experimented(candidate.digest, Verdict(experiment["verdict"]), experiment)
-        .allowed(candidate.digest, answer.decision, answer.rule)
+    version = record.step(
+        "version", lambda: gold.next_version(before.version, ring.releases.list())
     )
+    after = LiveRelease(str(version), candidate, record.cycle_id)
     holdback = Holdback(f"watch-{record.cycle_id}", before.digest, ring.options.holdback_share)
 
     def commit() -> str:
-        revision = ring.desired.set_release(
+        asked = [r for r in record.journal.read() if r.get("type") == "policy"][-1]
+        answer = PolicyDecision(Decision(asked["decision"]), asked["rule"], "")
+        chain = deciders.to_promotion(
+            record.decide(
+                "promotion",
+                "promotion",
+                deciders.promotion_inputs(candidate, evaluated, experiment, answer),
+            )
+        )
+        return ring.desired.set_release(
             after,
             holdback,
             f"Promote {after.version} ({record.cycle_id})",
@@ -101,14 +143,18 @@ def _promote(
                 "Cycle": record.cycle_id,
                 "Step": "promote",
                 "Audit": record.journal.head,
-                **chain.trailers,
+                "Contour": ring.options.contour,
+                **chain,
             },
             replaces=before,
         )
-        applied = ring.deployer.wait(revision, 30)
-        if applied.release != candidate.digest:
-            raise PredatorError(f"{applied.release[:12]} serves after the promotion")
-        return revision
+
+    def applied() -> Json:
+        found = ring.deployer.wait(revision, 30)
+        if found.release != candidate:
+            raise PredatorError(f"{found.release[:12]} serves after the promotion")
+        record.write("helm_values_patch.yaml", _patch(ring.options.contour, before, after))
+        return found.revision
 
     revision = record.act(
         "deploy",
@@ -120,19 +166,44 @@ def _promote(
             "rollback_plan": f"a forward commit that restores {before.version}",
         },
         context,
+        subject=f"promote {after.version}",
+        release=candidate,
     )
-    patch = {
-        "file": values_path(ring.options.contour),
-        "release": {"before": before, "after": after},
-    }
-    record.write("helm_values_patch.yaml", _patch(patch))
-    return after, revision
+    record.step("deploy:applied", applied)
+    return after, str(revision)
 
 
-def _patch(patch: dict[str, Any]) -> str:
-    before, after = patch["release"]["before"], patch["release"]["after"]
+def _keep(
+    record: Record, after: LiveRelease, revision: str, trained: Json, evaluated: Json
+) -> Json:
+    """The version for good: it names this bundle, whose bytes are all kept."""
+    ring = record.ring
+    entry = KeptRelease(
+        after.version,
+        after.digest,
+        revision,
+        record.cycle_id,
+        ring.clock.now(),
+        evaluated["gain"]["candidate_mean"],
+        evaluated.get("gold_set", ""),
+        trained.get("dataset", ""),
+    )
+    return asdict(gold.keep_version(ring.releases, ring.objects, ring.desired, entry))
+
+
+def _settle(record: Record, stations: Stations, version: str, reference: str) -> Json:
+    """Kept by its watch: stable, champion, and Gold where it is the best one known."""
+    ring = record.ring
+    kept = gold.settle(ring.releases, version, ring.clock.now(), passed_gate=True)
+    ring.tracking.alias(reference, "champion")
+    gold.tag_model(ring.tracking, reference, ring.releases, version)
+    stations.settled(kept)
+    return asdict(kept)
+
+
+def _patch(contour: str, before: LiveRelease, after: LiveRelease) -> str:
     return (
-        f"# {patch['file']}: the release block, from {before.version} to {after.version}\n"
+        f"# {values_path(contour)}: the release block, from {before.version} to {after.version}\n"
         "search:\n"
         "  release:\n"
         f"    version: {after.version}\n"

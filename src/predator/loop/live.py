@@ -2,110 +2,91 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from predator.domain.errors import PredatorError
-from predator.domain.release import Release
 from predator.domain.verdicts import Verdict, WatchDecision
-from predator.loop import watch
-from predator.loop.experiment import Plan, Result, judge, plan, unplanned
-from predator.loop.ring import Record
+from predator.loop.record import LAYER, CycleCancelled, Record
 from predator.loop.rollback import end_experiment
-from predator.ports.feedback import Impression
+from predator.loop.stations import Stations
+from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease, RunningExperiment
 
-SETTLE_S = 1.5
-"""Clicks come after searches: the newest searches are left out of every judgment."""
+PATIENCE = 1.5
+"""How much longer than its longest an experiment is waited for before what came is judged."""
 
 
 def run_experiment(
-    record: Record, candidate: Release, expected_rel: float, at_least_rel: float
-) -> tuple[Plan | None, Result]:
-    """Plan, start by a commit, wait for the declared sample, judge once.
+    record: Record, stations: Stations, before: LiveRelease, candidate: str, evaluated: Json
+) -> Json:
+    """Plan, start by a commit, wait for the declared sample and the shortest time, judge once.
 
     A PASS leaves the experiment open for the promotion to end in its own commit; every other
-    verdict ends it. After an error or an interrupt the caller withdraws it (``rollback``).
-    Where the traffic gives nothing to plan by, nothing is started: ERROR, without a plan.
+    verdict ends it. After an error the caller withdraws it (``rollback``). Where the traffic
+    gives nothing to plan by, nothing is started: ERROR, without a plan.
     """
     ring, options = record.ring, record.ring.options
-    now = ring.clock.now()
-    live = ring.desired.read().release.digest
-    history = [
-        impression
-        for impression in ring.feedback.impressions(now - 30, now - SETTLE_S)
-        if impression.release == live
-    ]
-    rate = len(history) / max(1.0, 30 - SETTLE_S)
-    try:
-        planned = plan(
-            history,
-            expected_rel,
-            at_least_rel,
-            share=options.experiment_share,
-            alpha=options.alpha,
-            power=options.power,
-            searches_at_most=int(rate * options.experiment_max_s),
-            searches_at_least=int(rate * options.experiment_min_s),
-        )
-    except ValueError as error:
-        return None, unplanned(str(error))
+    planned = record.step("plan", lambda: stations.plan_experiment(record, evaluated))
+    if "unplanned" in planned:
+        return _written(record, candidate, None, planned["unplanned"])
     name = f"exp-{record.cycle_id}"
     ring.progress.station(
         "experiment",
-        f"{1 - planned.share:.0%}/{planned.share:.0%}, {planned.searches} searches declared: "
-        f"shows {planned.effect_rel:+.1%} click-MRR with {options.power:.0%} power "
-        f"(the offline gain of {expected_rel:+.1%}: {planned.power_at_expected:.0%})",
+        f"{1 - planned['share']:.0%}/{planned['share']:.0%}, {planned['searches']} searches "
+        f"declared: shows {planned['effect_rel']:+.1%} click-MRR with {options.power:.0%} power "
+        f"(the offline gain of {planned['expected_rel']:+.1%}: {planned['power_at_expected']:.0%})",
     )
-    record.act(
+    revision = record.act(
         "start_experiment",
         "start_experiment",
-        lambda: _start(record, name, candidate, planned.share),
-        lambda revision: {"gitops_revision": revision, "plan": planned.to_json()},
+        lambda: _start(record, name, candidate, planned["share"]),
+        lambda made: {"gitops_revision": made, "plan": planned},
+        {"experiments_within_limit": True},
     )
-    seen = _wait_for(record, name, planned, options.experiment_max_s * 1.5)
+
+    def begun() -> Json:
+        ring.deployer.wait(str(revision), 30)
+        record.mark("experiment_started")
+        return ring.clock.now()
+
+    since = float(record.step("start_experiment:applied", begun))
+    _wait_for(record, stations, name, since, planned["searches"])
+
+    def judge() -> Json:
+        record.mark("experiment_ended")
+        releases = {"baseline": before.digest, "candidate": candidate}
+        return stations.judge_experiment(record, name, since, planned, releases)
+
     result = record.act(
         "ab_test",
         "evaluate",
-        lambda: judge(
-            planned,
-            seen,
-            options.csat_min,
-            options.power,
-            {"baseline": live, "candidate": candidate.digest},
-        ),
+        judge,
         lambda found: {
-            "verdict": str(found.verdict),
-            "passed_gate": found.verdict is Verdict.PASS,
-            "searches": len(seen),
+            "verdict": found["verdict"],
+            "passed_gate": found["verdict"] == Verdict.PASS,
+            "searches": found["searches"],
             "outputs": ["ab_test_results.json"],
         },
     )
-    if result.verdict is not Verdict.PASS:
+    if result["verdict"] != Verdict.PASS:
         end_experiment(record)
-    return planned, result
-
-
-def watch_baseline(record: Record, old: LiveRelease) -> watch.Before:
-    """What the old release served in the newest minute: taken *before* it is replaced.
-
-    Raises ``PredatorError`` where that is nothing to compare with.
-    """
-    now = record.ring.clock.now()
-    served = record.ring.feedback.impressions(now - 60, now - SETTLE_S)
-    try:
-        return watch.before([i for i in served if i.release == old.digest])
-    except ValueError as error:
-        raise PredatorError(
-            f"a release that replaced {old.version} could not be watched: {error}"
-        ) from error
+    return _written(record, candidate, planned, result)
 
 
 def run_watch(
-    record: Record, old: LiveRelease, baseline: watch.Before
-) -> tuple[list[dict[str, Any]], WatchDecision]:
-    """Look at a release that has just replaced ``old`` until a decision or the last look."""
+    record: Record,
+    stations: Stations,
+    old: LiveRelease,
+    baseline: Json,
+    *,
+    permit: str = "end_watch",
+) -> tuple[list[dict[str, Any]], str]:
+    """Look at a release that has just replaced ``old`` until a decision or the last look.
+
+    Once policy denies ``permit`` the looking ends (``CycleCancelled``). Where the last look has too little to judge by, as many looks again wait for more.
+    """
     ring, options = record.ring, record.ring.options
-    since = ring.clock.now()
+    since = float(record.step("watch:since", ring.clock.now))
     name = f"watch-{record.cycle_id}"
     ring.progress.station(
         "watch",
@@ -113,26 +94,18 @@ def run_watch(
         f"{options.holdback_share:.0%} held back on {old.version}",
     )
     looks: list[dict[str, Any]] = []
-    decision = WatchDecision.HOLD
-    for number in range(1, options.watch_looks + 1):
-        ring.clock.sleep(options.watch_look_s)
-        seen = ring.feedback.impressions(since, ring.clock.now() - SETTLE_S, name)
-        found = watch.look(
-            number,
-            options.watch_looks,
-            baseline,
-            [i for i in seen if i.variant == "live"],
-            [i for i in seen if i.variant == "holdback"],
-            gross_drop_rel=options.gross_drop_rel,
-            alpha=options.alpha,
+    for number in range(1, 2 * options.watch_looks + 1):
+        record.runtime.sleep(options.watch_look_s)
+        found = record.step(
+            f"look:{number}",
+            partial(_look, record, stations, name, since, number, baseline, permit),
         )
-        looks.append({**found.to_json(), "at": ring.clock.now()})
-        record.journal.append({"type": "look", "look": found.to_json()})
-        ring.progress.note(f"look {number}: {found.decision} · {found.reason}")
-        decision = found.decision
-        if decision is not WatchDecision.HOLD:
+        looks.append(found)
+        ring.progress.note(f"look {number}: {found['decision']} · {found['reason']}")
+        enough = number >= options.watch_looks and not found["too_few"]
+        if found["decision"] != WatchDecision.HOLD or enough:
             break
-    return looks, decision
+    return looks, str(looks[-1]["decision"])
 
 
 def end_watch(record: Record, kept: LiveRelease) -> None:
@@ -148,25 +121,69 @@ def end_watch(record: Record, kept: LiveRelease) -> None:
     )
 
 
-def _start(record: Record, name: str, candidate: Release, share: float) -> str:
-    revision = record.ring.desired.set_experiment(
-        RunningExperiment(name, "ranking", candidate.digest, share),
+def _written(record: Record, candidate: str, planned: Json | None, result: Json) -> Json:
+    written = {
+        "cycle_id": record.cycle_id,
+        "release": candidate,
+        "plan": planned,
+        "result": result,
+        "verdict": result["verdict"],
+        "passed_gate": result["verdict"] == Verdict.PASS,
+    }
+    record.step(
+        "ab_test_results", lambda: record.write("ab_test_results.json", written).name
+    )
+    record.ring.progress.note(f"{result['verdict']}: {result['reason']}")
+    return written
+
+
+def _look(
+    record: Record,
+    stations: Stations,
+    name: str,
+    since: float,
+    number: int,
+    baseline: Json,
+    permit: str,
+) -> Json:
+    if (why := record.stopped(permit)) is not None:
+        raise CycleCancelled(f"the watch was stopped: {why}")
+    return stations.look(record, name, since, number, baseline)
+
+
+def _start(record: Record, name: str, candidate: str, share: float) -> str:
+    return record.ring.desired.set_experiment(
+        RunningExperiment(name, LAYER, candidate, share),
         f"Start {name} at {share:.0%}",
         {"Cycle": record.cycle_id, "Step": "start-experiment"},
     )
-    record.ring.deployer.wait(revision, 30)
-    return revision
 
 
-def _wait_for(record: Record, name: str, planned: Plan, at_most_s: float) -> list[Impression]:
-    ring = record.ring
-    started = ring.clock.now()
+def _wait_for(
+    record: Record, stations: Stations, name: str, since: float, searches: int
+) -> None:
+    """Until the declared searches were served and the shortest time has passed.
+
+    The shortest time is by the clock; the longest by the time that this flow was awake, so that
+    a night in which nothing ran does not end an experiment.
+    """
+    ring, options = record.ring, record.ring.options
+    pause = max(min(1.0, options.poll_s), options.experiment_min_s / 200)
+    most = options.experiment_max_s * PATIENCE
+    turn = 0
+
+    def look() -> Json:
+        if (why := record.stopped("start_experiment")) is not None:
+            raise CycleCancelled(f"the experiment was stopped: {why}")
+        return {"seen": stations.seen(record, name, since), "at": ring.clock.now()}
+
     while True:
-        now = ring.clock.now()
-        seen = list(ring.feedback.impressions(started - 1, now - SETTLE_S, name))
+        found = record.step(f"seen:{turn}", look)
         ring.progress.work(
-            "searches in the experiment", min(len(seen), planned.searches), planned.searches
+            "searches in the experiment", min(found["seen"], searches), searches
         )
-        if len(seen) >= planned.searches or now - started > at_most_s:
-            return seen[: planned.searches]
-        ring.clock.sleep(1.0)
+        lasted = found["at"] - since >= options.experiment_min_s
+        if (found["seen"] >= searches and lasted) or turn * pause > most:
+            return
+        record.runtime.wait("wake", pause)
+        turn += 1

@@ -138,3 +138,8 @@ def surface_words(texts: Iterable[str]) -> dict[str, str]:
 def judgments_for(queries: Sequence[str], judgments: Judgments) -> dict[str, Mapping[str, int]]:
     """The judgments of some queries."""
     return {query: judgments[query] for query in queries}
+
+
+def served_last(impressions: Sequence[Impression], release: str) -> float | None:
+    """When the last of ``impressions`` that ``release`` answered was served; ``None`` for none."""
+    return max((one.at for one in impressions if one.release == release), default=None)

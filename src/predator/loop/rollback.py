@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from predator.domain.errors import PolicyDenied, PredatorError
-from predator.loop.ring import Record
+from predator.loop.bundle import verify_bundle
+from predator.loop.record import Record
+from predator.loop.ring import Ring
+from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease
 
 TRAFFIC_BACK_S = 5.0
@@ -27,97 +30,93 @@ class Restored:
         return asdict(self)
 
 
-class Rollback:
-    """Goes back to the release that a revision replaced; idempotent by cycle and step."""
+def roll_back(
+    record: Record, bad_revision: str, good: LiveRelease, why: str, step: str = "rollback"
+) -> Restored:
+    """Go back to ``good``, which ``bad_revision`` replaced; idempotent by cycle and step.
 
-    def __init__(self, record: Record, step: str = "rollback") -> None:
-        self._record, self._step = record, step
+    Raises ``PolicyDenied`` where ``good`` is not whole (then the contour holds and people are
+    told), and ``PredatorError`` where the traffic cannot be flipped and git cannot restore it.
+    """
+    ring = record.ring
+    ring.progress.station("rollback", why)
+    started = float(record.step(f"{step}:decided", ring.clock.now))
 
-    def run(self, bad_revision: str, good: LiveRelease, why: str) -> Restored:
-        """Flip to ``good``, restore its block in git, and wait until that is applied.
+    def restore() -> str:
+        return _restore(ring, bad_revision, good, why, {"Cycle": record.cycle_id, "Step": step})
 
-        Raises ``PredatorError`` where the traffic cannot be flipped and git cannot restore it
-        either: then the contour holds and a person is needed.
-        """
-        record = self._record
-        record.ring.progress.station("rollback", why)
-        return record.act(
-            "rollback",
-            "rollback",
-            lambda: self._restore(bad_revision, good, why),
-            lambda done: {
-                "gitops_revision": done.revision,
-                "restored_s": done.restored_s,
-                "reason": why,
-            },
+    revision = _allowed(record, step, good, why, restore)
+    found = record.step(
+        f"{step}:applied",
+        lambda: _applied(record, step, bad_revision, good, str(revision), started).to_json(),
+    )
+    return Restored(**found)
+
+
+def roll_back_to(record: Record, target: LiveRelease, why: str) -> Restored:
+    """Go back to any release that was ever stable, by one forward commit; idempotent by cycle."""
+    ring = record.ring
+    ring.progress.station("rollback", f"to {target.version}: {why}")
+    started = float(record.step("rollback:decided", ring.clock.now))
+    bad = record.step("rollback:live", lambda: ring.desired.read().release.digest)
+
+    def restore() -> str:
+        _flip(ring, target)
+        return ring.desired.set_release(
+            target,
+            None,
+            f"Roll back to {target.version}: {why}"[:200],
+            {"Cycle": record.cycle_id, "Step": "rollback", "Rollback-To": target.version},
         )
 
-    def _restore(self, bad_revision: str, good: LiveRelease, why: str) -> Restored:
-        ring = self._record.ring
-        bad = ring.desired.read(bad_revision).release.digest
-        live = ring.desired.read().release
-        if live.digest not in (bad, good.digest):
-            raise PredatorError(
-                f"{live.version} went live after the release to undo",
-                cure="judge that one by its own watch",
-            )
-        decided = ring.clock.now()
-        try:
-            ring.deployer.flip(good.digest)
-        except PredatorError as error:
-            ring.progress.note(f"traffic could not be flipped ahead of git: {error}")
-        flipped = ring.clock.now()
-        revision = ring.desired.restore(
-            bad_revision,
-            f"Roll back to {good.version}: {why}"[:200],
-            {"Cycle": self._record.cycle_id, "Step": self._step},
-        )
-        applied = ring.deployer.wait(revision, 30)
-        if applied.release != good.digest:
-            raise PredatorError(
-                f"{applied.release[:12]} serves after the rollback, not {good.version}"
-            )
-        in_git = ring.clock.now()
-        holdback = ring.desired.read().holdback
-        if holdback is not None and holdback.release == good.digest:
-            _end_watch(self._record, self._step, f"End the watch of what {good.version} replaced")
-        ring.clock.sleep(1.0)
-        later = ring.feedback.impressions(decided, ring.clock.now())
-        bad_after = [i.at for i in later if i.release == bad]
-        traffic_back = max([flipped, *bad_after])
-        return Restored(
-            round(traffic_back - decided, 3),
-            round(in_git - decided, 3),
-            len(ring.desired.reverts(bad_revision)),
-            revision,
-        )
+    revision = _allowed(record, "rollback", target, why, restore)
+
+    def applied() -> Json:
+        _wait(ring, str(revision), target)
+        return _measured(ring, str(bad), target, started, str(revision), 1).to_json()
+
+    return Restored(**record.step("rollback:applied", applied))
 
 
 def withdraw(record: Record) -> None:
-    """After an error or an interrupt: take back from the users whatever the cycle gave them.
+    """After an error: take back from the users whatever the cycle gave them.
 
     Looks at git, not at how far the cycle believes to have come: a release that is still watched
     is rolled back, an experiment is ended. What cannot be taken back is said, and hides no
     earlier error.
     """
-    ring = record.ring
-    try:
+    ring, cycle = record.ring, record.cycle_id
+
+    def given() -> Json:
         wanted = ring.desired.read()
-        if wanted.holdback is not None and wanted.holdback.id == f"watch-{record.cycle_id}":
-            revision = ring.desired.release_commit(record.cycle_id)
-            if revision is not None and wanted.release.cycle == record.cycle_id:
-                before = ring.desired.before(revision)
-                Rollback(record).run(revision, before, "the cycle did not come to its end")
-            else:
-                _end_watch(record, "rollback", f"End watch-{record.cycle_id}")
-        elif wanted.experiment is not None and wanted.experiment.id == f"exp-{record.cycle_id}":
+        watched = wanted.holdback is not None and wanted.holdback.id == f"watch-{cycle}"
+        revision = ring.desired.release_commit(cycle) if watched else None
+        live = revision is not None and wanted.release.cycle == cycle
+        return {
+            "watched": watched,
+            "revision": revision if live else None,
+            "before": asdict(ring.desired.before(revision)) if live and revision else None,
+            "experiment": wanted.experiment is not None
+            and wanted.experiment.id == f"exp-{cycle}",
+        }
+
+    try:
+        found = record.step("withdraw", given)
+        if found["revision"] is not None:
+            before = LiveRelease(**found["before"])
+            roll_back(record, found["revision"], before, "the cycle did not come to its end")
+        elif found["watched"]:
+            record.step(
+                "withdraw:end-watch",
+                lambda: _end_watch(ring, cycle, "rollback", f"End watch-{cycle}"),
+            )
+        elif found["experiment"]:
             end_experiment(record)
     except Exception as error:
         ring.progress.note(f"the users may still be on what the cycle gave them: {error}")
-
-
-def _end_watch(record: Record, step: str, subject: str) -> None:
-    record.ring.desired.end_watch(subject, {"Cycle": record.cycle_id, "Step": f"{step}-end-watch"})
+        record.notify(
+            "withdraw", "critical", f"{cycle} could not be taken back from its users", str(error)
+        )
 
 
 def end_experiment(record: Record) -> None:
@@ -135,4 +134,99 @@ def end_experiment(record: Record) -> None:
     try:
         record.act("end_experiment", "end_experiment", end, written)
     except PolicyDenied:
-        record.act("end_experiment", "rollback", end, written)
+        record.act(
+            "end_experiment:rollback", "rollback", end, written,
+            {"rollback_target_healthy": True}, kind="end_experiment",
+        )  # fmt: skip
+
+
+def _allowed(record: Record, step: str, target: LiveRelease, why: str, restore: Any) -> Json:
+    """Ask for leave to roll back onto a target that was looked at first; hold and page if bad."""
+
+    def health() -> Json:
+        return verify_bundle(record.ring.objects, target.digest)
+
+    missing = record.step(f"{step}:health", health)
+    try:
+        return record.act(
+            step,
+            "rollback",
+            restore,
+            lambda revision: {"gitops_revision": revision, "reason": why},
+            {"rollback_target_healthy": not missing},
+            kind="rollback",
+        )
+    except PolicyDenied:
+        reason = f"it is not whole: {'; '.join(missing)}" if missing else "policy denied it"
+        record.notify(
+            f"{step}:held", "critical", f"No rollback to {target.version}: the contour holds", reason
+        )
+        raise
+
+
+def _restore(
+    ring: Ring, bad_revision: str, good: LiveRelease, why: str, trailers: dict[str, str]
+) -> str:
+    bad = ring.desired.read(bad_revision).release.digest
+    live = ring.desired.read().release
+    if live.digest not in (bad, good.digest):
+        raise PredatorError(
+            f"{live.version} went live after the release to undo",
+            cure="judge that one by its own watch",
+        )
+    _flip(ring, good)
+    return ring.desired.restore(
+        bad_revision, f"Roll back to {good.version}: {why}"[:200], trailers
+    )
+
+
+def _flip(ring: Ring, target: LiveRelease) -> None:
+    try:
+        ring.deployer.flip(target.digest)
+    except PredatorError as error:
+        ring.progress.note(f"traffic could not be flipped ahead of git: {error}")
+
+
+def _applied(
+    record: Record,
+    step: str,
+    bad_revision: str,
+    good: LiveRelease,
+    revision: str,
+    started: float,
+) -> Restored:
+    ring = record.ring
+    _wait(ring, revision, good)
+    holdback = ring.desired.read().holdback
+    if holdback is not None and holdback.release == good.digest:
+        _end_watch(ring, record.cycle_id, step, f"End the watch of what {good.version} replaced")
+    bad = ring.desired.read(bad_revision).release.digest
+    reverts = len(ring.desired.reverts(bad_revision))
+    return _measured(ring, bad, good, started, revision, reverts)
+
+
+def _wait(ring: Ring, revision: str, target: LiveRelease) -> None:
+    applied = ring.deployer.wait(revision, 30)
+    if applied.release != target.digest:
+        raise PredatorError(
+            f"{applied.release[:12]} serves after the rollback, not {target.version}"
+        )
+
+
+def _measured(
+    ring: Ring, bad: str, good: LiveRelease, started: float, revision: str, reverts: int
+) -> Restored:
+    """When users last got the bad release, by what was served; when git was restored."""
+    in_git = ring.clock.now()
+    ring.clock.sleep(1.0)
+    last = ring.served_last(bad, started, ring.clock.now()) if bad != good.digest else None
+    return Restored(
+        round(max(0.0, (last or started) - started), 3),
+        round(in_git - started, 3),
+        reverts,
+        revision,
+    )
+
+
+def _end_watch(ring: Ring, cycle: str, step: str, subject: str) -> str:
+    return ring.desired.end_watch(subject, {"Cycle": cycle, "Step": f"{step}-end-watch"})

@@ -2,40 +2,63 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any
 
 from predator.domain.verdicts import Decision
+from predator.policy.rules import Context, RuleSet, UnreadableError, shipped
 
-Context = Mapping[str, bool | int | str]
+__all__ = [
+    "ACTIONS",
+    "CONTOURS",
+    "DEFAULT_DENY",
+    "MALFORMED",
+    "ROLES",
+    "UNKNOWN",
+    "Context",
+    "PolicyDecision",
+    "Principal",
+    "decide",
+    "decide_by",
+]
 
 ACTIONS = frozenset(
     {
+        "begin_cycle",
         "diagnose",
         "ingest",
         "build_dataset",
         "train",
         "evaluate",
+        "register_model",
         "start_experiment",
         "end_experiment",
         "promote",
-        "register_model",
         "end_watch",
         "rollback",
         "drill",
+        "keep_gold",
+        "take_backup",
+        "charge",
+        "notify",
     }
 )
-"""The closed set of effects that the ring can have."""
+"""The closed set of effects."""
+
+ROLES = frozenset({"loop", "drill", "operator"})
+"""Who can have effects. People act as ``operator``, whatever their token's role; that their
+token may do it at all, ``policy.api`` says. Agents propose, so they are not here."""
+
+CONTOURS = ("local", "dev-mac", "edge-oracle", "compute-nvidia")
+"""The closed set of contours; each has its ``.cedar`` file."""
 
 DEFAULT_DENY = "default-deny"
 MALFORMED = "malformed-request"
+UNKNOWN = "unknown-request"
+KILL_SWITCH_RULE = "kill-switch"
 
-_NEEDS_APPROVAL = "approval-required"
 _INT64 = 2**63
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,96 +71,58 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class PolicyDecision:
-    """The answer, the ``@id`` of the rule that decided, and its reason in one line."""
+    """The answer, the ``@id`` of the rule that decided, and its reason in one line.
+
+    Where no rule decided, ``rule`` is ``default-deny`` (none permits it), ``unknown-request``
+    (no such action, role or contour), ``malformed-request`` or, see ``policy.overrides``,
+    ``override:<id>``.
+    """
 
     decision: Decision
     rule: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """The parsed policies; ``rank`` and ``reasons`` by rule id, in the order of the file."""
-
-    parsed: Any
-    rank: Mapping[str, int]
-    reasons: Mapping[str, str]
-
-
 def decide(principal: Principal, action: str, contour: str, context: Context) -> PolicyDecision:
     """What the policies in ``policy/*.cedar`` say; whatever they do not allow is DENY.
 
-    The context holds the run-time flags (``kill_switch``, ``manual_approval_required``,
-    ``approved``) and verdicts (``evaluation``, ``experiment``). A missing flag counts as its
-    careful side. NEEDS_APPROVAL: it would be ALLOW if a person had approved.
+    The context holds switches, limits and verdicts (``policy/schema.cedarschema`` lists them).
+    A missing one counts as its careful side. NEEDS_APPROVAL: it would be ALLOW if a person had
+    approved.
     """
-    if action not in ACTIONS:
-        return PolicyDecision(Decision.DENY, DEFAULT_DENY, f"{action[:60]!r} is not a known action")
+    return decide_by(shipped(), principal, action, contour, context)
+
+
+def decide_by(
+    rules: RuleSet, principal: Principal, action: str, contour: str, context: Context
+) -> PolicyDecision:
+    """:func:`decide` by other rules than the shipped ones."""
+    for kind, name, known in (
+        ("action", action, ACTIONS),
+        ("role", principal.role, ROLES),
+        ("contour", contour, CONTOURS),
+    ):
+        if name not in known:
+            return PolicyDecision(Decision.DENY, UNKNOWN, f"{name[:60]!r} is not a known {kind}")
     if not all(_is_plain(value) for value in context.values()):
         return PolicyDecision(Decision.DENY, MALFORMED, "the context holds more than flags")
-    answer = _ask(principal, action, contour, context)
-    if answer.decision is Decision.DENY and answer.rule == _NEEDS_APPROVAL:
-        approved = _ask(principal, action, contour, {**context, "approved": True})
-        if approved.decision is Decision.ALLOW:
-            return PolicyDecision(Decision.NEEDS_APPROVAL, answer.rule, answer.reason)
-        return approved
-    return answer
-
-
-def _ask(principal: Principal, action: str, contour: str, context: Context) -> PolicyDecision:
-    from cedarpy import is_authorized
-
-    rules = _rules()
-    request = {
-        "principal": {"type": "Role", "id": principal.role},
-        "action": {"type": "Action", "id": action},
-        "resource": {"type": "Contour", "id": contour},
-        "context": dict(context),
-    }
+    request = (principal.role, action, contour, context)
     try:
-        result = is_authorized(request, rules.parsed, "[]")
-    except (ValueError, TypeError) as error:
-        return PolicyDecision(Decision.DENY, MALFORMED, f"the request cannot be read: {error}")
-    # Cedar skips a rule that fails to evaluate, and a skipped forbid would let the effect through.
-    if result.diagnostics.errors:
-        return PolicyDecision(
-            Decision.DENY, MALFORMED, f"a rule failed: {result.diagnostics.errors[0]}"
-        )
-    deciding = sorted(
-        result.diagnostics.id_annotations_by_reason.values(), key=rules.rank.__getitem__
-    )
-    if not deciding:
-        reason = f"no rule lets {principal.role!r:.40} {action} on {contour!r:.40}"
+        found = rules.matched(*request)
+        if found and all(rule.answer is Decision.NEEDS_APPROVAL for rule in found):
+            # An approval lifts these; nobody is asked for one where no rule permits the effect.
+            found = found if rules.permitting(*request) else []
+    except UnreadableError as error:
+        return PolicyDecision(Decision.DENY, MALFORMED, str(error))
+    if not found:
+        reason = f"no rule lets {principal.role} {action} on {contour}"
         return PolicyDecision(Decision.DENY, DEFAULT_DENY, reason)
-    decision = Decision.ALLOW if result.allowed else Decision.DENY
-    return PolicyDecision(decision, deciding[0], rules.reasons[deciding[0]])
-
-
-@cache
-def _rules() -> _Rules:
-    from cedarpy import PolicySet, policies_to_json_str
-
-    texts = sorted(
-        (file.name, file.read_text(encoding="utf-8"))
-        for file in files("predator.policy").iterdir()
-        if file.name.endswith(".cedar")
-    )
-    source = "\n".join(text for _, text in texts)
-    policies = json.loads(policies_to_json_str(source))["staticPolicies"]
-    notes = [policies[name]["annotations"] for name in sorted(policies, key=_number)]
-    return _Rules(
-        parsed=PolicySet.from_str(source),
-        rank={note["id"]: rank for rank, note in enumerate(notes)},
-        reasons={note["id"]: note["reason"] for note in notes},
-    )
-
-
-def _number(policy: str) -> int:
-    """Cedar names the policies of a text ``policy0``, ``policy1`` … in their order."""
-    return int(policy.removeprefix("policy"))
+    refused = (rule for rule in found if rule.answer is Decision.DENY)
+    deciding = next(refused, found[0])
+    return PolicyDecision(deciding.answer, deciding.id, deciding.reason)
 
 
 def _is_plain(value: object) -> bool:
     if isinstance(value, int):
         return -_INT64 <= value < _INT64
-    return isinstance(value, str)
+    return isinstance(value, str) and not _SURROGATE.search(value)

@@ -14,8 +14,29 @@ Json = Any
 """Plain JSON: ``None``, booleans, finite numbers, strings, lists and string-keyed mappings."""
 
 
+class FlowStopped(BaseException):
+    """Raised out of a :class:`Runtime` call: nothing more of this flow may happen here and now.
+
+    It is no ``Exception``, so that ``except Exception`` cannot swallow it. Every later call raises
+    it again. The flow itself goes on at the next start, unless it was cancelled.
+    """
+
+
+class FlowCancelled(FlowStopped):
+    """Somebody cancelled the flow."""
+
+
+class FlowFenced(FlowStopped):
+    """Another worker has taken the flow over; this copy of it must do nothing more."""
+
+
 class Runtime(Protocol):
-    """What a running flow may ask of the runtime. Only a flow's own thread calls it."""
+    """What a running flow may ask of the runtime. Only a flow's own thread calls it.
+
+    Where the flow has been cancelled, taken over or put aside, every call but ``flow_id`` raises
+    :class:`FlowStopped`. Where its code asks for other steps than are recorded, every call raises
+    a ``PredatorError`` that names both, and the flow fails.
+    """
 
     @property
     def flow_id(self) -> str:
@@ -28,7 +49,8 @@ class Runtime(Protocol):
         At-least-once: a crash inside ``work`` runs it again, so ``work`` is idempotent. A
         ``PredatorError`` it raises is recorded and raised again as the same class with the same
         cause and cure; any other ``Exception`` is recorded as a ``PredatorError`` that names it.
-        ``KeyboardInterrupt`` and ``SystemExit`` pass unrecorded: the step runs again next time.
+        ``KeyboardInterrupt`` and ``SystemExit`` pass unrecorded: every later call raises them
+        again, and the step runs again next time.
         """
         ...
 
@@ -86,7 +108,10 @@ class Flows(Protocol):
         ...
 
     def cancel(self, flow_id: str) -> None:
-        """Stop a flow before its next step; one that has ended stays as it is."""
+        """Stop a flow before its next step; one that has ended stays as it is.
+
+        ``InputError`` where there is no such flow.
+        """
         ...
 
     def list(self, *, unfinished: bool = False, limit: int = 100) -> Sequence[FlowStatus]:

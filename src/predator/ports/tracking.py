@@ -38,6 +38,10 @@ class Tracking(Protocol):
         """Point ``alias`` (``champion``, ``gold`` …) at a registered version."""
         ...
 
+    def tag(self, reference: str, key: str, value: str) -> None:
+        """Tag a registered version; the last value stands. What ``register`` wrote stays."""
+        ...
+
     def finish(self, run_id: str, outcome: str) -> None:
         """Close the run: FINISHED for ``success``, else FAILED; the outcome is kept as a tag."""
         ...

@@ -14,7 +14,7 @@ from predator.domain.errors import InputError, IntegrityError
 from predator.locks import sync_folder
 
 if TYPE_CHECKING:
-    from dulwich.objects import Commit, ShaFile, Tree
+    from dulwich.objects import Commit, ShaFile, Tag, Tree
 
 _FILE_MODE = 0o100644
 _FOLDER_MODE = 0o040000
@@ -40,6 +40,15 @@ class GitObjects:
         found = self._load(revision.encode())
         if not isinstance(found, Commit):
             raise InputError(f"revision {revision} is not in the GitOps repository")
+        return found
+
+    def tag(self, name: str) -> Tag:
+        """The annotated tag object ``name``; ``IntegrityError`` where that is none."""
+        from dulwich.objects import Tag
+
+        found = self._load(name.encode())
+        if not isinstance(found, Tag):
+            raise IntegrityError(f"git object {name} is not an annotated tag")
         return found
 
     def text(self, commit: Commit, parts: tuple[str, ...]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,14 @@ class MemoryTracking:
         if reference not in self.models:
             raise names.unknown(reference)
         self.aliases[name, names.check_alias(alias)] = version
+
+    def tag(self, reference: str, key: str, value: str) -> None:
+        names.parse_reference(reference)
+        key, value = names.model_tag(key, value)
+        model = self.models.get(reference)
+        if model is None:
+            raise names.unknown(reference)
+        self.models[reference] = replace(model, tags={**model.tags, key: value})
 
     def finish(self, run_id: str, outcome: str) -> None:
         run, outcome = self._run(run_id), names.clean_value(outcome)

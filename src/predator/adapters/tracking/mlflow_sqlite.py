@@ -122,6 +122,13 @@ class MlflowTracking:
             client.get_model_version(name, version)
             client.set_registered_model_alias(name, names.check_alias(alias), version)
 
+    def tag(self, reference: str, key: str, value: str) -> None:
+        name, version = names.parse_reference(reference)
+        key, value = names.model_tag(key, value)
+        with self._session(reference) as client:
+            client.get_model_version(name, version)
+            client.set_model_version_tag(name, version, key, value)
+
     def finish(self, run_id: str, outcome: str) -> None:
         with self._session(run_id) as client:
             client.set_tag(run_id, "outcome", names.clean_value(outcome))

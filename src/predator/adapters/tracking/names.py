@@ -19,6 +19,9 @@ KEY_LIMIT = 250
 VALUE_LIMIT = 6000
 """MLflow's own limits, in characters: 250 a key, 6,000 a parameter and, here, any other value."""
 
+OWN_TAGS = ("source_sha256", "si_cycle_id")
+"""What a registration writes: which bytes, by which cycle."""
+
 _REFERENCE = re.compile(r"models:/([\w.\- ]{1,250})/([1-9]\d{0,9})\Z")
 _ALIAS = re.compile(r"(?![vV]\d+\Z)(?!(?i:latest)\Z)[A-Za-z0-9_\-]{1,255}\Z")
 
@@ -137,6 +140,14 @@ def check_alias(alias: str) -> str:
             cure="Use letters, digits, '_' and '-'; 'latest' and 'v3' are taken",
         )
     return alias
+
+
+def model_tag(key: str, value: str) -> tuple[str, str]:
+    """A tag of a model version as it is stored; ``InputError`` for one that identifies it."""
+    cleaned = clean_key(key)
+    if cleaned in OWN_TAGS:
+        raise InputError(f"the tag {cleaned} of a model version cannot be changed")
+    return cleaned, clean_value(value)
 
 
 def unknown(subject: str) -> InputError:

@@ -10,8 +10,8 @@ from predator.domain.errors import InputError
 
 
 def regular_file(path: Path) -> Path:
-    """``path`` where it is a readable file; raises ``InputError`` where it is not."""
-    if not path.is_file():
+    """``path`` where it is a readable file; raises ``InputError`` where it is not, or a link."""
+    if path.is_symlink() or not path.is_file():
         raise InputError(f"there is no file {str(path)!r} to keep")
     return path
 
@@ -19,8 +19,10 @@ def regular_file(path: Path) -> Path:
 def source_digest(source: Path) -> str:
     """SHA-256 of a file, or of the names and hashes of all files in a folder.
 
-    Raises ``InputError`` where ``source`` is absent, empty or holds a link.
+    Raises ``InputError`` where ``source`` is absent or empty, is a link or holds one.
     """
+    if source.is_symlink():
+        raise InputError(f"the model {str(source)!r} is a link")
     if source.is_file():
         return _file_digest(source)
     if not source.is_dir():

@@ -12,7 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from predator.bootstrap import Home, collection_of, gates_of, objects_of, process
+from predator.bootstrap.home import Home
+from predator.bootstrap.platform import collection_of, objects_of, process
+from predator.bootstrap.ring import gates_of
 from predator.domain.documents import Collection
 from predator.domain.errors import InputError
 from predator.domain.release import Release, RetrievalParameters

@@ -13,9 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from predator.bootstrap import (
-    Home,
-    Run,
+from predator.bootstrap.home import Home, Run
+from predator.bootstrap.platform import (
     collection_of,
     deployer_of,
     desired_of,

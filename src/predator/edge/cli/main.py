@@ -11,6 +11,8 @@ import typer
 
 from predator import __version__
 from predator.domain.errors import PredatorError
+from predator.edge.cli import governance, operations
+from predator.edge.cli.given import AnyContour, AsJson, CycleId, Set
 
 app = typer.Typer(
     name="predator",
@@ -20,14 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 bench = typer.Typer(help="Measure relevance and speed.", no_args_is_help=True)
-cycle = typer.Typer(help="Read back the turns of the ring.", no_args_is_help=True)
+cycle = typer.Typer(help="The turns of the ring.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 app.add_typer(cycle, name="cycle")
 
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; see `predator settings`."),
-]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")]
 Data = Annotated[Path | None, typer.Option("--data", help="A BEIR folder (default: docstrings).")]
 MissingDocs = Annotated[
@@ -51,12 +49,18 @@ def run(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
     json_file: Json = None,
     missing_docs: MissingDocs = "error",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew where a stopped run could go on.")
+    ] = False,
     set_: Set = None,
 ) -> None:
-    """Bring up the platform with users, shift the world, and turn the ring."""
+    """Bring up the platform with users, shift the world, and turn the ring.
+
+    A run that was stopped goes on when the same command is given again.
+    """
     from predator.edge.cli.run import run_local
 
-    run_local(data, cycles, seed, json_file, missing_docs, set_ or [])
+    run_local(data, cycles, seed, json_file, missing_docs, set_ or [], fresh=fresh)
 
 
 @app.command()
@@ -77,7 +81,7 @@ def search(
     k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
     url: Annotated[str | None, typer.Option(help="The platform's address.")] = None,
     user: Annotated[str | None, typer.Option(help="Search as this user.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     set_: Set = None,
 ) -> None:
     """Ask a running platform."""
@@ -88,7 +92,7 @@ def search(
 
 @app.command()
 def settings(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     set_: Set = None,
 ) -> None:
     """Every setting with its value; set with --set or the environment (PREDATOR_<NAME>)."""
@@ -125,26 +129,24 @@ def bench_latency(
 
 
 @cycle.command("list")
-def cycle_list(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    set_: Set = None,
-) -> None:
-    """Every cycle with its trigger, verdict and cost, newest first."""
+def cycle_list(contour: AnyContour = None, as_json: AsJson = False, set_: Set = None) -> None:
+    """Every cycle with its trigger, verdict, times and cost, newest first."""
     from predator.edge.cli.cycles import list_cycles
 
-    list_cycles(as_json, set_ or [])
+    list_cycles(contour, as_json, set_ or [])
 
 
 @cycle.command("show")
-def cycle_show(
-    cycle_id: Annotated[str, typer.Argument(help="si_YYYY_MM_DD_NNN")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    set_: Set = None,
-) -> None:
-    """One cycle: its actions, decisions and files; the audit chain is verified."""
+def cycle_show(cycle_id: CycleId, as_json: AsJson = False, set_: Set = None) -> None:
+    """One cycle: how far it is, its actions and files; the audit chain is verified."""
     from predator.edge.cli.cycles import show_cycle
 
     show_cycle(cycle_id, as_json, set_ or [])
+
+
+governance.add_cycle_commands(cycle)
+governance.add_to(app)
+operations.add_to(app)
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from predator.bootstrap import Home, Run, platform_app
+from predator.bootstrap.home import Home, Run
+from predator.bootstrap.platform import platform_app
 from predator.config import Settings
 from predator.domain.errors import InputError
 from predator.edge.cli.options import settings_from

@@ -13,22 +13,24 @@ from rich.markup import escape
 
 from predator.config import Settings
 from predator.loop.cycle import Outcome
-from predator.loop.drill import Drilled
 
 
 def to_json(
     outcomes: Sequence[Outcome],
-    drilled: Drilled,
+    drilled: dict[str, Any],
     traffic: dict[str, Any],
     duration_s: float,
     run: Path,
     commits: Sequence[str],
+    *,
+    resumed: bool,
 ) -> dict[str, Any]:
     """The machine's view: the last cycle at the top level, every cycle under ``cycles``."""
     cycles = [_cycle(outcome) for outcome in outcomes]
     return {
         **cycles[-1],
-        "drill": drilled.to_json(),
+        "drill": drilled,
+        "resumed": resumed,
         "requests": traffic.get("sent", 0) + traffic.get("events", 0) + traffic.get("ratings", 0),
         "failed_requests": traffic.get("failed"),
         "traffic": traffic,
@@ -72,6 +74,7 @@ def _cycle(outcome: Outcome) -> dict[str, Any]:
         "watch": outcome.watch,
         "portfolio": outcome.portfolio,
         "cost_usd": outcome.cost_usd,
+        "times": outcome.times,
         "artifacts": outcome.artifacts,
     }
 
@@ -126,6 +129,7 @@ def _command() -> str:
 
 def _print_cycle(outcome: Outcome, console: Console) -> None:
     gain = outcome.evaluation.get("gain") or {}
+    times = outcome.times
     why = "on schedule" if outcome.trigger == "scheduled" else f"because of {outcome.trigger}"
     console.print(f"[bold]Cycle[/]  {outcome.cycle_id} began {why}; cause: {outcome.cause}")
     if gain:
@@ -133,6 +137,11 @@ def _print_cycle(outcome: Outcome, console: Console) -> None:
             f"[bold]Gain[/]   NDCG@10 on {gain['n']} held-out queries "
             f"{gain['baseline_mean']:.3f} → {gain['candidate_mean']:.3f}: {gain['delta_rel']:+.1%} "
             f"(95% CI {gain['ci_low']:+.1%} … {gain['ci_high']:+.1%})"
+        )
+    if "cycle_s" in times:
+        console.print(
+            f"[bold]Time[/]   first action {times.get('reaction_s', 0):.1f} s after the signal, "
+            f"verdict after {times['cycle_s']:.0f} s and {times['experiment_s']:.0f} s of experiment"
         )
     experiment = outcome.experiment
     if experiment:

@@ -1,0 +1,1 @@
+"""Back ends of the approvals port: the database, and memory."""

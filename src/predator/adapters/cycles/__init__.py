@@ -1,0 +1,1 @@
+"""Back ends of the register of cycles: the database, and memory."""

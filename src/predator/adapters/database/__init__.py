@@ -1,0 +1,1 @@
+"""The one database of governance: SQLite by default, PostgreSQL by a URL."""

@@ -1,0 +1,1 @@
+"""Back ends of the overrides port: the database, and memory."""

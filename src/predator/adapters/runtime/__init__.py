@@ -1,0 +1,1 @@
+"""Durable execution: DBOS on SQLite or PostgreSQL, and a virtual clock for simulations."""

@@ -1,0 +1,1 @@
+"""Back ends of the slots port: the database, and memory."""

@@ -1,0 +1,1 @@
+"""Back ends of the tokens port: the database, and memory."""

@@ -1,0 +1,1 @@
+"""Back ends of the trainer port: processes with limits, and memory."""

@@ -1,0 +1,126 @@
+"""What may say no, from settings: the stores, the loop's governance, and the operator's desk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from predator.adapters.clock import SystemClock
+from predator.bootstrap.home import Home
+from predator.config import Settings, load_contour
+from predator.contours.meaning import policy_defaults, receiver
+from predator.contours.secret_reference import resolve
+from predator.loop.governance import Governance, Rules
+from predator.loop.record import DEGRADATION
+
+if TYPE_CHECKING:
+    from predator.adapters.database.engine import Database
+    from predator.domain.governance import Notice
+    from predator.ports.approvals import Approvals
+    from predator.ports.cycles import Cycles
+    from predator.ports.fence import Fence
+    from predator.ports.flags import Flags
+    from predator.ports.limits import Limits
+    from predator.ports.notifier import Notifier
+    from predator.ports.overrides import Overrides
+    from predator.ports.replies import Replies
+    from predator.ports.slots import Slots
+    from predator.ports.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Every store of the loop, on one database."""
+
+    database: Database
+    flags: Flags
+    approvals: Approvals
+    overrides: Overrides
+    limits: Limits
+    slots: Slots
+    cycles: Cycles
+    tokens: Tokens
+    replies: Replies
+    notifier: Notifier
+    fence: Fence
+
+
+def stores_of(settings: Settings) -> Stores:
+    """Open the database (made and migrated where needed) and the stores on it."""
+    from predator.adapters.approvals.sql import SqlApprovals
+    from predator.adapters.cycles.sql import SqlCycles
+    from predator.adapters.database.engine import open_database
+    from predator.adapters.fence.file import FileFence
+    from predator.adapters.fence.postgres import PostgresFence
+    from predator.adapters.flags.sql import SqlFlags
+    from predator.adapters.limits.sql import SqlLimits
+    from predator.adapters.overrides.sql import SqlOverrides
+    from predator.adapters.replies.sql import SqlReplies
+    from predator.adapters.slots.sql import SqlSlots
+    from predator.adapters.tokens.sql import SqlTokens
+
+    home = Home(settings)
+    database = open_database(home.database_url)
+    artifacts = home.artifacts
+    return Stores(
+        database,
+        SqlFlags(database),
+        SqlApprovals(database),
+        SqlOverrides(database),
+        SqlLimits(database),
+        SqlSlots(database),
+        SqlCycles(database, taken=lambda name: (artifacts / name).exists()),
+        SqlTokens(database),
+        SqlReplies(database),
+        _notifier(settings, database),
+        FileFence(home.root / "effects.lock") if database.sqlite else PostgresFence(database),
+    )
+
+
+def governance_of(settings: Settings, stores: Stores) -> Governance:
+    """The rules of the contour, over its stores."""
+    return Governance(
+        rules_of(settings),
+        stores.flags,
+        stores.approvals,
+        stores.overrides,
+        stores.limits,
+        stores.slots,
+        stores.cycles,
+        stores.notifier,
+        stores.fence,
+        SystemClock(),
+    )
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The numbers and default flags of the contour."""
+    contour = load_contour(settings)
+    defaults = dict(policy_defaults(contour))
+    return Rules(
+        settings.contour,
+        defaults,
+        contour.self_improvement.max_cycles_per_day,
+        settings.budget_usd,
+        settings.cycle_cost_usd,
+        settings.max_experiments,
+        settings.approval_expires_s,
+        contour.self_improvement.monitoring.alert_on_degrade,
+    )
+
+
+def _notifier(settings: Settings, database: Database) -> Notifier:
+    """People's news: kept in the outbox, and sent to the webhook where one is named."""
+    from predator.adapters.notifier.outbox import Outbox
+    from predator.adapters.notifier.slack import SlackWebhook
+
+    reference = receiver(load_contour(settings), degradation=False)
+    slack = SlackWebhook(resolve(reference)) if reference is not None else None
+
+    def send(notice: Notice) -> None:
+        silenced = notice.key.endswith(DEGRADATION) and not rules.alert_on_degrade
+        if slack is not None and not silenced:
+            slack(notice)
+
+    rules = rules_of(settings)
+    return Outbox(database, send)

@@ -1,0 +1,146 @@
+"""A platform from settings: its collection, its first release, its HTTP application."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from predator.bootstrap.home import Home, Run
+from predator.config import Settings
+from predator.domain.errors import InputError
+from predator.domain.release import Release, RetrievalParameters
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from predator.adapters.platform.embedded_deployer import EmbeddedDeployer
+    from predator.domain.documents import Collection, Document
+    from predator.loop.desired_state import DesiredState
+    from predator.ports.object_store import ObjectStore
+    from predator.ports.progress import Progress
+    from predator.search.encoder.files import EncoderFiles
+    from predator.search.processor import Rules
+
+FIRST_VERSION = "v1.0"
+
+
+def objects_of(folder: Path) -> ObjectStore:
+    """The object store below ``folder``."""
+    from predator.adapters.object_store.folder import FolderObjectStore
+
+    return FolderObjectStore(folder / "objects")
+
+
+def desired_of(run: Run, contour: str) -> DesiredState:
+    """The contour's files in a run's GitOps repository."""
+    from predator.adapters.gitops.bare_git import BareGit
+    from predator.loop.desired_state import DesiredState
+
+    return DesiredState(BareGit(run.gitops), contour)
+
+
+def deployer_of(run: Run, url: str) -> EmbeddedDeployer:
+    """The deployer of a running platform."""
+    from predator.adapters.gitops.bare_git import BareGit
+    from predator.adapters.platform.embedded_deployer import EmbeddedDeployer
+
+    return EmbeddedDeployer(url, run.control_token, BareGit(run.gitops))
+
+
+def collection_of(
+    data: Path | None, home: Home, missing_docs: str, waves: int, progress: Progress
+) -> Collection:
+    """A BEIR folder, or the embedded corpus where none is given."""
+    if missing_docs not in ("error", "ignore"):
+        raise InputError(f"--missing-docs cannot be {missing_docs!r}", cure="use error or ignore")
+    if data is not None:
+        from predator.adapters.collections.beir import load_beir
+
+        return load_beir(data, missing_docs="ignore" if missing_docs == "ignore" else "error")
+    from predator.adapters.collections.docstrings import embedded_collection
+
+    return embedded_collection(
+        home.caches / "docstrings",
+        waves=waves,
+        progress=lambda done, total: progress.work("reading docstrings", done, total),
+    )
+
+
+def found_platform(run: Run, files: EncoderFiles, rules: Rules, name: str, contour: str) -> None:
+    """The first release, BM25 + dense by RRF, committed to a new GitOps repository."""
+    from predator.adapters.releases.gto_git import GtoGitReleases
+    from predator.loop.bundle import keep_encoder
+    from predator.loop.gold import keep_version
+    from predator.loop.replica import keep_release
+    from predator.ports.releases import KeptRelease
+    from predator.search.analyze import SCHEMA
+    from predator.search.desired import LiveRelease
+
+    objects = objects_of(run.folder)
+    digest = objects.put(rules.dump())
+    keep_encoder(objects, files)
+    release = Release(files.digest, SCHEMA, digest, RetrievalParameters())
+    keep_release(objects, release)
+    desired = desired_of(run, contour)
+    revision = desired.set_release(
+        LiveRelease(FIRST_VERSION, release.digest, "bootstrap"),
+        None,
+        f"Found the platform with {FIRST_VERSION}: BM25 + dense by RRF",
+        {"Cycle": "bootstrap", "Step": "release"},
+    )
+    releases = GtoGitReleases(run.gitops)
+    kept = KeptRelease(FIRST_VERSION, release.digest, revision, "bootstrap", time.time())
+    keep_version(releases, objects, desired, kept)
+    releases.mark(FIRST_VERSION, "stable", time.time())
+    about = {"name": name, "contour": contour, "rules": digest, "encoder": files.digest}
+    partial = run.folder / "platform.json.partial"
+    partial.write_text(json.dumps(about))
+    partial.replace(run.folder / "platform.json")
+
+
+def platform_app(settings: Settings, run: Run) -> FastAPI:
+    """The HTTP application that serves a run."""
+    from predator.adapters.gitops.bare_git import BareGit
+    from predator.search.encoder.onnx_encoder import OnnxEncoder
+    from predator.search.encoder.vector_cache import VectorCache
+    from predator.search.encoder.worker import BackgroundEncoder
+    from predator.search.serving.app import create_app
+    from predator.search.serving.platform import Platform, Seams
+
+    home = Home(settings)
+    files = home.encoder_files()
+    if files.digest != run.about["encoder"]:
+        raise InputError(
+            "the platform was founded with another encoder",
+            cure="set the same model and max_tokens as then, or start a new run",
+        )
+    cache = VectorCache(home.caches / "vectors" / files.digest[:16], files.dim)
+    seams = Seams(
+        database=run.database,
+        objects=objects_of(run.folder),
+        gitops=BareGit(run.gitops),
+        contour=run.about["contour"],
+        encoder=OnnxEncoder(files),
+        background=lambda on_vectors: BackgroundEncoder(files, on_vectors, cache),
+        rules=run.about["rules"],
+        secret=run.assignment_secret,
+    )
+    return create_app(Platform(seams), run.control_token)
+
+
+def process(rules: Rules, documents: Sequence[Document]) -> list[Document]:
+    """Documents as the platform's processor would leave them."""
+    from predator.domain.errors import PredatorError
+    from predator.search.processor import Processor
+
+    processor = Processor(rules)
+    ready = []
+    for document in documents:
+        try:
+            ready.append(processor.process(document))
+        except PredatorError:
+            continue
+    return ready

@@ -1,0 +1,32 @@
+"""What was live, and what was tried on users."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from predator.edge.api.callers import Who
+from predator.edge.api.guard import guarded
+from predator.edge.api.pages import Cursor, Limit, Page, page
+from predator.edge.api.responses import errors
+from predator.edge.api.schemas import Contour
+from predator.loop.operator import Operator
+from predator.loop.operator_views import Experiments, ReleaseEntry
+
+
+def router(operator: Operator) -> APIRouter:
+    routes = guarded("releases")
+
+    @routes.get("/releases", responses=errors(404))
+    def releases(
+        who: Who, contour: Contour, limit: Limit = 50, cursor: Cursor = None
+    ) -> Page[ReleaseEntry]:
+        """Releases that went live, by the commits that did it, newest first."""
+        found = operator.releases(who.on(contour))
+        return page(found, lambda entry: (entry.number,), limit, cursor)
+
+    @routes.get("/experiments", responses=errors(404))
+    def experiments(who: Who, contour: Contour) -> Experiments:
+        """The experiment that runs, by git, and what past ones found."""
+        return operator.experiments(who.on(contour))
+
+    return routes

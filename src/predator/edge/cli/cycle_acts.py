@@ -1,0 +1,96 @@
+"""``predator cycle request``, ``cancel`` and ``rollback``: asked for here, done by a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from predator.bootstrap.operator import check_platform
+from predator.domain.errors import InputError, PredatorError
+from predator.edge.cli.desk import at_desk, who
+from predator.edge.cli.shown import plain, print_json, say
+from predator.loop.operator import Operator
+from predator.ports.runtime import FlowStatus
+
+_LOOK_S = 0.1
+_WAITING = frozenset({"queued", "running"})
+
+
+def request(
+    contour: str | None, reason: str, actor: str | None, as_json: bool, pairs: Sequence[str]
+) -> None:
+    """Queue a cycle and print its id; policy and limits are asked by the cycle itself."""
+    with at_desk(pairs) as office:
+        check_platform(office.settings)
+        where = contour or office.settings.contour
+        cycle_id = office.operator.request_cycle(where, actor=who(actor), reason=reason)
+        if as_json:
+            print_json({"cycle_id": cycle_id, "contour": where, "state": "queued"})
+            return
+        say(f"queued {cycle_id} on {where}", f"see `predator cycle show {cycle_id}`")
+
+
+def cancel(
+    cycle_id: str, reason: str, actor: str | None, as_json: bool, pairs: Sequence[str]
+) -> None:
+    """Ask a cycle to stop; what it gave to users it takes back itself."""
+    with at_desk(pairs) as office:
+        asked = office.operator.cancel_cycle(cycle_id, actor=who(actor), reason=reason)
+        if as_json:
+            print_json({"cycle_id": cycle_id, "cancelled": asked})
+            return
+        say(
+            f"{cycle_id} stops before its next effect, and takes back what users got of it"
+            if asked
+            else f"{cycle_id} was asked to stop before"
+        )
+
+
+def rollback(
+    to_version: str | None,
+    contour: str | None,
+    reason: str,
+    actor: str | None,
+    wait_s: float,
+    as_json: bool,
+    pairs: Sequence[str],
+) -> None:
+    """Queue a way back, also while the kill switch is engaged, and wait a while for its end.
+
+    ``PredatorError`` where it failed.
+    """
+    with at_desk(pairs) as office:
+        check_platform(office.settings)
+        operator = office.operator
+        where = contour or office.settings.contour
+        if to_version is not None:
+            _check_version(operator, to_version)
+        flow_id = operator.rollback(where, to_version, actor=who(actor), reason=reason)
+        found = _wait(operator, flow_id, wait_s)
+        if as_json:
+            print_json({**plain(found), "contour": where, "to_version": to_version})
+        else:
+            say(f"rollback of {where} to {to_version or 'what was live before'}: {found.state}")
+            say(f"its id is {flow_id}")
+            if found.state == "queued":
+                say("no worker has taken it yet; it is kept until one does")
+        if found.state in {"failed", "cancelled"}:
+            raise PredatorError(f"the rollback {found.state}: {found.error or 'it was stopped'}")
+
+
+def _check_version(operator: Operator, version: str) -> None:
+    """``InputError`` for a version that was never kept."""
+    if operator.desk.releases is not None:
+        try:
+            operator.desk.releases.get(version)
+        except InputError as error:
+            raise InputError(error.cause, cure="see `predator releases`") from error
+
+
+def _wait(operator: Operator, flow_id: str, wait_s: float) -> FlowStatus:
+    until = time.monotonic() + wait_s
+    while True:
+        found = operator.rollback_status(flow_id)
+        if found.state not in _WAITING or time.monotonic() >= until:
+            return found
+        time.sleep(_LOOK_S)

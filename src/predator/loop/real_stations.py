@@ -1,0 +1,399 @@
+"""The stations that learn: from the platform's documents, its traffic and people's judgments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from predator.domain.canonical import digest_of
+from predator.domain.documents import Document, Query
+from predator.domain.errors import PredatorError
+from predator.domain.release import Release
+from predator.domain.verdicts import Verdict, WatchDecision
+from predator.learning.measures import Scores, score
+from predator.loop import augment, dataset_stage, deciders, diagnose, snapshot, watch
+from predator.loop.bad_release import LESSONS, bad_release
+from predator.loop.evaluate import Gates, Measured
+from predator.loop.experiment import unplanned
+from predator.loop.gather import gather
+from predator.loop.gold import NamedRevisions, tag_dataset
+from predator.loop.labels import Labels
+from predator.loop.manifest import manifest
+from predator.loop.observe import document_frequency, judgments_for
+from predator.loop.profile import profile
+from predator.loop.record import CycleCancelled, Record
+from predator.loop.replica import Replica, keep_release
+from predator.loop.ring import Sources, timestamp
+from predator.loop.stations import Situation
+from predator.loop.train_job import job_inputs, job_spec, read_portfolio
+from predator.policy.gates import Gate
+from predator.ports.datasets import DatasetVersion
+from predator.ports.releases import KeptRelease
+from predator.ports.runtime import Json
+from predator.search.desired import LiveRelease
+from predator.search.serving.agent import load_release
+from predator.search.serving.ingest import embedding_text
+
+SETTLE_S = 1.5
+"""Clicks come after searches: the newest searches are left out of every judgment."""
+HISTORY_S, BASELINE_S = 30.0, 60.0
+"""How far back an experiment is planned from, and a watch compared with."""
+
+
+class RealStations:
+    """Stations of one cycle; what they hold in memory can be had again from the record."""
+
+    simulated = False
+
+    def __init__(
+        self, sources: Sources, labels: Labels, situation: Situation, gates: Mapping[str, Gate]
+    ) -> None:
+        self._sources, self._labels, self._situation = sources, labels, situation
+        self._gates = gates
+        self._replicas: dict[str, tuple[Replica, dict[str, float]]] = {}
+
+    def open(self, record: Record) -> Json:
+        ring, corpus = record.ring, self._sources.corpus
+        documents, arrivals = corpus.documents(), corpus.arrivals()
+        return {
+            "before": asdict(ring.desired.read().release),
+            "corpus": snapshot.keep(ring.objects, documents, arrivals),
+            "documents": len(documents),
+            "gold": len(self._labels.gold),
+        }
+
+    def diagnose(self, record: Record, opened: Json) -> Json:
+        replica, arrivals = self._replica(record, opened)
+        ring = record.ring
+        evidence = gather(
+            self._sources.feedback,
+            self._situation,
+            self._labels,
+            replica.index.documents,
+            arrivals,
+            replica.engine(opened["before"]["digest"]),
+            ring.options.seed,
+        )
+        found = deciders.to_diagnose(
+            record.decide("diagnose", "diagnose", deciders.diagnose_inputs(evidence))
+        )
+        record.write(
+            "diagnostic_report.json",
+            diagnose.report(
+                found,
+                evidence,
+                record.cycle_id,
+                timestamp(ring.clock.now()),
+                ring.options.generated_queries,
+            ),
+        )
+        return {
+            "cause": found.cause,
+            "evidence": found.causes[0].evidence,
+            "affected_categories": list(found.affected_categories),
+            "low_coverage_terms": list(found.low_coverage_terms),
+        }
+
+    def build_dataset(self, record: Record, opened: Json, diagnosis: Json) -> Json:
+        """Choose sources, run the DVC stage, and leave its lock, copy and manifest."""
+        ring, labels, sources = record.ring, self._labels, self._sources
+        documents, arrivals = snapshot.load(ring.objects, opened["corpus"])
+        since = self._situation.baseline_until
+        fresh = [d for d in documents if arrivals.get(d.id, 0.0) >= since] or documents
+        wanted = diagnosis["low_coverage_terms"]
+        chosen = augment.sources(
+            fresh, wanted, ring.options.generated_queries, diagnosis["affected_categories"]
+        )
+        frequency = document_frequency(chosen)
+        version = sources.datasets.build(
+            record.cycle_id,
+            dataset_stage.inputs(
+                chosen,
+                [
+                    (query.id, query.text, document, grade)
+                    for query in labels.training
+                    for document, grade in labels.judgments[query.id].items()
+                ],
+                [augment.fingerprint(query.text) for query in labels.gold],
+                {term: count for term, count in frequency.items() if count > 1},
+                ring.options.generated_queries,
+                ring.options.seed,
+            ),
+        )
+        data = sources.datasets.fetch(version)
+        rows = dataset_stage.read_rows(data)
+        record.write("augmented_dataset.csv", data)
+        record.write("dvc.lock", version.lock_file.read_bytes())
+        record.write("dataset_manifest.yaml", manifest(record, version, rows, len(chosen), wanted))
+        ring.tracking.dataset(
+            record.run_id, "augmented_dataset", version.hash, str(version.path), len(rows)
+        )
+        return {**asdict(version), "path": str(version.path), "lock_file": str(version.lock_file)}
+
+    def train(self, record: Record, opened: Json, dataset: Json) -> Json:
+        """Train the portfolio in a process of its own, and keep the best as a release."""
+        ring, sources = record.ring, self._sources
+        version = DatasetVersion(
+            Path(dataset["path"]), dataset["hash"], dataset["revision"], Path(dataset["lock_file"])
+        )
+        rows = dataset_stage.read_rows(sources.datasets.fetch(version))
+        documents, _ = snapshot.load(ring.objects, opened["corpus"])
+        texts = list(dict.fromkeys(row[1] for row in rows))
+        job = f"{record.cycle_id}:train"
+        sources.trainer.start(
+            job,
+            "portfolio",
+            job_inputs(
+                rows,
+                documents,
+                sources.encode_all([embedding_text(document) for document in documents]),
+                texts,
+                np.stack([sources.encoder.encode_query(text) for text in texts]),
+            ),
+            job_spec(seed=ring.options.seed, dim=sources.encoder.dim),
+        )
+        status = self._wait(record, job)
+        portfolio = read_portfolio(sources.trainer.collect(job))
+        best = portfolio[0]
+        live = load_release(ring.objects.get(opened["before"]["digest"]))
+        candidate = replace(
+            live,
+            retrieval=best.retrieval,
+            reranker=ring.objects.put(best.reranker) if best.reranker is not None else None,
+        )
+        keep_release(ring.objects, candidate)
+        shown = [
+            {"name": one.name, "ndcg_at_10_out_of_fold": one.ndcg_out_of_fold} for one in portfolio
+        ]
+        folder = f"mlflow_run_{record.run_id}/model"
+        record.write(f"{folder}/release.json", candidate.to_json())
+        if candidate.reranker is not None:
+            record.write(f"{folder}/reranker.json", ring.objects.get(candidate.reranker))
+        record.write(
+            f"{folder}/portfolio.json",
+            [{**s, **one.details} for s, one in zip(shown, portfolio, strict=True)],
+        )
+        return {
+            "release": candidate.digest,
+            "best": best.name,
+            "portfolio": shown,
+            "folder": folder,
+            "job": job,
+            "dataset": version.revision,
+            "attempts": status.attempts,
+            "usage": dict(status.usage),
+        }
+
+    def evaluate(self, record: Record, opened: Json, trained: Json, number: int) -> Json:
+        """The paired scores on the Gold queries, the guardrails, and the verdict."""
+        ring, labels, options = record.ring, self._labels, record.ring.options
+        before = ring.desired.read().release
+        replica, _ = self._replica(record, opened)
+        live = load_release(ring.objects.get(before.digest))
+        candidate = load_release(ring.objects.get(trained["release"]))
+        scores = {
+            name: self._scores(record, replica, name, release)
+            for name, release in (("baseline", live), ("candidate", candidate))
+        }
+        measured = profile(replica.engine(live), replica.engine(candidate), labels.gold)
+        inputs = deciders.evaluate_inputs(
+            scores["candidate"].ndcg,
+            scores["baseline"].ndcg,
+            self._query_categories(replica),
+            Measured(
+                measured.baseline_p95_ms if measured else None,
+                measured.candidate_p95_ms if measured else None,
+                measured.candidate_cpu_s * 1000 / 3600 * options.cpu_hour_usd if measured else None,
+            ),
+            Gates(
+                options.ndcg_delta_rel_min,
+                options.category_delta_rel_min,
+                options.latency_delta_rel_max,
+                options.latency_floor_ms,
+                options.cost_per_1k_usd_max,
+                options.alpha,
+                options.power,
+            ),
+        )
+        found = record.decide(f"evaluate-{number}", "evaluate", inputs)
+        evaluated = {
+            "cycle_id": record.cycle_id,
+            "release": candidate.digest,
+            **found,
+            "before": asdict(before),
+            "gold_set": self._gold_set(),
+            "recall_at_20": {name: one.mean("R@20") for name, one in scores.items()},
+            "precision_at_10": {name: one.mean("P@10") for name, one in scores.items()},
+        }
+        self._check_floors(record, evaluated, scores, number)
+        record.write("evaluation.json", evaluated)
+        _keep_metrics(record, scores["candidate"], evaluated)
+        return evaluated
+
+    def plan_experiment(self, record: Record, evaluated: Json) -> Json:
+        ring, options = record.ring, record.ring.options
+        now = ring.clock.now()
+        live = evaluated["before"]["digest"]
+        history = [
+            impression
+            for impression in self._sources.feedback.impressions(now - HISTORY_S, now - SETTLE_S)
+            if impression.release == live
+        ]
+        lasted = now - SETTLE_S - history[0].at if history else 0.0
+        rate = len(history) / max(1.0, lasted)
+        inputs = deciders.plan_experiment_inputs(
+            history,
+            evaluated["gain"]["delta_rel"],
+            evaluated["gain"]["lower_bound"],
+            share=options.experiment_share,
+            alpha=options.alpha,
+            power=options.power,
+            searches_at_most=int(rate * options.experiment_max_s),
+            searches_at_least=int(rate * options.experiment_min_s),
+        )
+        planned = record.decide("plan_experiment", "plan_experiment", inputs)
+        if "error" in planned:
+            return {"unplanned": {**unplanned(planned["error"]).to_json(), "searches": 0}}
+        return planned
+
+    def seen(self, record: Record, experiment: str, since: float) -> int:
+        until = record.ring.clock.now() - SETTLE_S
+        return len(self._sources.feedback.impressions(since - 1, until, experiment))
+
+    def judge_experiment(
+        self, record: Record, experiment: str, since: float, plan: Json, releases: Json
+    ) -> Json:
+        options, until = record.ring.options, record.ring.clock.now() - SETTLE_S
+        seen = self._sources.feedback.impressions(since - 1, until, experiment)
+        judged = list(seen)[: plan["searches"]]
+        inputs = deciders.judge_experiment_inputs(
+            deciders.to_plan_experiment(plan), judged, options.csat_min, options.power, releases
+        )
+        return {
+            **record.decide("judge_experiment", "judge_experiment", inputs),
+            "searches": len(judged),
+        }
+
+    def watch_baseline(self, record: Record, old: Json) -> Json:
+        """What the old release served in the newest minute: taken *before* it is replaced."""
+        now = record.ring.clock.now()
+        served = self._sources.feedback.impressions(now - BASELINE_S, now - SETTLE_S)
+        found = record.decide(
+            "watch_baseline",
+            "watch_baseline",
+            deciders.watch_baseline_inputs([i for i in served if i.release == old["digest"]]),
+        )
+        if "error" in found:
+            raise PredatorError(
+                f"a release that replaced {old['version']} could not be watched: {found['error']}"
+            )
+        return found
+
+    def look(
+        self, record: Record, experiment: str, since: float, number: int, baseline: Json
+    ) -> Json:
+        ring, options = record.ring, record.ring.options
+        now = ring.clock.now()
+        seen = self._sources.feedback.impressions(since, now - SETTLE_S, experiment)
+        live = [i for i in seen if i.variant == "live"]
+        held = [i for i in seen if i.variant == "holdback"]
+        inputs = deciders.watch_look_inputs(
+            min(number, options.watch_looks),
+            options.watch_looks,
+            deciders.to_watch_baseline(baseline),
+            live,
+            held,
+            gross_drop_rel=options.gross_drop_rel,
+            alpha=options.alpha,
+        )
+        found = record.decide(f"look-{number}", "watch_look", inputs)
+        too_few = found["decision"] == WatchDecision.HOLD and (
+            len(live) < watch.LEAST_LIVE or len(held) < watch.LEAST_HELD
+        )
+        record.journal.append_once(f"look:{number}", {"type": "look", "look": found})
+        return {**found, "number": number, "at": now, "too_few": too_few}
+
+    def bad_release(self, record: Record, live: Json) -> str:
+        ring = record.ring
+        documents, arrivals = self._sources.corpus.documents(), self._sources.corpus.arrivals()
+        corpus = snapshot.keep(ring.objects, documents, arrivals)
+        replica, _ = self._replica(record, {"corpus": corpus})
+        queries = [*self._labels.live, *self._labels.training][:LESSONS]
+        release = load_release(ring.objects.get(live["digest"]))
+        return bad_release(replica, release, queries, ring.options.seed).digest
+
+    def settled(self, kept: KeptRelease) -> None:
+        if isinstance(self._sources.datasets, NamedRevisions):
+            tag_dataset(self._sources.datasets, kept)
+
+    def _replica(self, record: Record, opened: Json) -> tuple[Replica, dict[str, float]]:
+        digest = opened["corpus"]
+        if digest not in self._replicas:
+            documents, arrivals = snapshot.load(record.ring.objects, digest)
+            replica = Replica.of(
+                documents, self._sources.encoder, self._sources.encode_all, record.ring.objects
+            )
+            self._replicas = {digest: (replica, arrivals)}
+        return self._replicas[digest]
+
+    def _wait(self, record: Record, job: str) -> Any:
+        """Follow a training to its end; a stop by a person or by policy ends it."""
+        ring, trainer = record.ring, self._sources.trainer
+        while (status := trainer.poll(job)).state == "running":
+            if (why := record.stopped("train")) is not None:
+                trainer.cancel(job)
+                raise CycleCancelled(f"the training was stopped: {why}")
+            ring.progress.work(status.what or "training", status.done, max(status.total, 1))
+            ring.clock.sleep(min(0.5, ring.options.poll_s))
+        if status.state != "completed":
+            raise PredatorError(f"the training {status.state}: {status.error}")
+        return status
+
+    def _gold_set(self) -> str:
+        """Names the Gold queries by content: two NDCGs on other queries cannot be compared."""
+        labels = self._labels
+        return digest_of([[q.text, dict(labels.judgments[q.id])] for q in labels.gold])
+
+    def _scores(self, record: Record, replica: Replica, name: str, release: Release) -> Scores:
+        labels, progress = self._labels, record.ring.progress
+        rankings = replica.rankings(
+            replica.engine(release),
+            labels.gold,
+            progress=lambda done, total: progress.work(f"Gold queries, {name}", done, total),
+        )
+        return score(judgments_for([q.id for q in labels.gold], labels.judgments), rankings)
+
+    def _query_categories(self, replica: Replica) -> list[str]:
+        """The category of each Gold query's best judged document."""
+        found = []
+        for query in self._labels.gold:
+            grades = self._labels.judgments[query.id]
+            best = max(grades, key=lambda d: (grades[d], d))
+            row = replica.index.row_of(best)
+            found.append(replica.index.documents[row].category if row is not None else "unknown")
+        return found
+
+    def _check_floors(
+        self, record: Record, evaluated: dict[str, Any], scores: Mapping[str, Scores], number: int
+    ) -> None:
+        """The contour's quality gates with the floors that people have set."""
+
+
+def _keep_metrics(record: Record, scores: Scores, evaluated: Json) -> None:
+    values = {
+        "ndcg_at_10": scores.mean(),
+        "recall_at_20": scores.mean("R@20"),
+        "precision_at_10": scores.mean("P@10"),
+        "mrr_at_10": scores.mean("RR@10"),
+    }
+    for guardrail in evaluated["guardrails"]:
+        if guardrail["value"] is not None:
+            values[guardrail["name"]] = guardrail["value"]
+    if evaluated["gain"] is not None:
+        values["ndcg_delta_rel"] = evaluated["gain"]["delta_rel"]
+    record.ring.tracking.metrics(record.run_id, values)
+    record.write(f"mlflow_run_{record.run_id}/metrics/metrics.json", values)

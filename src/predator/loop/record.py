@@ -1,0 +1,469 @@
+"""One cycle on the record: every effect allowed first, done once, and written down."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from predator.domain.canonical import canonical_json, sha256_hex
+from predator.domain.errors import PolicyDenied, PredatorError
+from predator.domain.governance import Approval, Notice
+from predator.domain.verdicts import Decision
+from predator.journal.audit import AuditJournal
+from predator.journal.files import read_file, write_whole
+from predator.journal.summary import CycleSummary
+from predator.loop import anchor, contract, deciders
+from predator.loop.ring import Ring, timestamp
+from predator.policy.decision import Context, PolicyDecision, Principal
+from predator.ports.runtime import Json, Runtime
+
+LOOP = Principal("loop", "system")
+LAYER = "ranking"
+DEGRADATION = ("rolled_back", "held", "withdraw", "rollback:held")
+"""Ends of the keys of notices about a loss of quality (``monitoring.alertOnDegrade``)."""
+
+BACKWARD = frozenset({"rollback", "end_experiment", "end_watch", "notify", "charge"})
+"""What takes back or tells: asked for even after somebody has cancelled the cycle."""
+
+FENCED = frozenset({"start_experiment", "promote", "register_model", "keep_gold", "drill"})
+"""Short effects that the kill switch waits for before it says that it is engaged."""
+
+Describe = Callable[[Any], Mapping[str, Any]]
+
+
+class CycleCancelled(PredatorError):
+    """A person asked this cycle to stop."""
+
+
+class Record:
+    """One cycle: its folder, journal, MLflow run, and what each action cost.
+
+    Every effect goes through :meth:`act`. A record is only used inside its flow; what it knows
+    comes from its steps, so that a flow that is run again knows the same.
+    """
+
+    def __init__(
+        self,
+        ring: Ring,
+        runtime: Runtime,
+        cycle_id: str,
+        trigger: Mapping[str, Any],
+        principal: Principal = LOOP,
+        *,
+        simulated: bool = False,
+    ) -> None:
+        self.ring, self.runtime, self.cycle_id = ring, runtime, cycle_id
+        self.trigger, self.principal, self._simulated = trigger, principal, simulated
+        self.run_id = ""
+        self.started = 0.0
+        self._written: dict[str, str] = {}
+
+    @property
+    def folder(self) -> Path:
+        return self.ring.artifacts / self.cycle_id
+
+    @property
+    def target(self) -> str:
+        """What an experiment of this cycle would stand on: one layer of one contour."""
+        return f"{self.ring.options.contour}/{LAYER}"
+
+    @cached_property
+    def journal(self) -> AuditJournal:
+        return AuditJournal(self.folder / "audit.jsonl", now=self.ring.clock.now)
+
+    def step(self, name: str, work: Callable[[], Json]) -> Json:
+        """A durable step of this cycle that is no effect: reading, claiming, deciding."""
+        return self.runtime.step(f"{self.cycle_id}/{name}", work)
+
+    def begin(self) -> None:
+        """Open the folder, the journal and the MLflow run; the same again finds them open."""
+        found = self.step("begin", self._begin)
+        self.run_id, self.started = found["run_id"], found["started"]
+
+    def claim_limits(self) -> Context:
+        """Count this cycle and set its money aside; what policy is told of both."""
+        rules, limits = self.ring.governance.rules, self.ring.governance.limits
+
+        def claim() -> Json:
+            at = self.ring.clock.now()
+            return {
+                "cycles_within_limit": limits.begin_cycle(
+                    rules.contour, self.cycle_id, at, rules.max_cycles_per_day
+                ),
+                "budget_within_limit": limits.reserve(
+                    rules.contour, self.cycle_id, at, rules.cycle_cost_usd, rules.budget_usd
+                ),
+            }
+
+        claimed: dict[str, bool] = self.step("limits", claim)
+        return claimed
+
+    def act(
+        self,
+        name: str,
+        effect: str,
+        work: Callable[[], Json],
+        describe: Describe = lambda _: {},
+        context: Context | None = None,
+        *,
+        subject: str = "",
+        release: str = "",
+        kind: str = "",
+    ) -> Json:
+        """Do ``work`` (idempotent) if policy allows ``effect``, and record what came of it.
+
+        ``name`` is unique in the cycle; ``kind`` is the action's type in the audit where that is
+        another word. ``describe`` turns the result into the action's fields. Where policy wants
+        a person, ``subject`` and ``release`` say what about, and the flow waits for the answer.
+        Raises ``PolicyDenied`` where the answer is not ALLOW; then nothing is done.
+        """
+        kind = kind or name
+
+        def attempt(more: Context) -> Callable[[], Json]:
+            given = {**(context or {}), **more}
+            return lambda: self._attempt(name, kind, effect, work, describe, given, subject, release)
+
+        found = self.step(name, attempt({}))
+        if "pending" in found:
+            refused = self._refused(found["pending"], found["expires_at"])
+            if refused:
+                raise PolicyDenied(f"{effect} was not approved: {refused}")
+            found = self.step(f"{name}:approved", attempt({"approved": True}))
+        return found["result"]
+
+    def permit(
+        self, name: str, effect: str, context: Context, *, subject: str, release: str
+    ) -> Context:
+        """Get policy's leave, a person's too where it wants one, ahead of the effect itself.
+
+        What to tell policy when it is asked again right before the effect.
+        """
+        allowed = {**context, "approved": False}
+
+        def granted() -> Json:
+            asked = [r for r in self.journal.read() if r.get("type") == "policy"]
+            return {"approved": asked[-1]["context"].get("approved", False)}
+
+        found = self.act(
+            name, effect, granted, context=context, subject=subject, release=release,
+            kind=f"permit_{effect}",
+        )  # fmt: skip
+        return {**allowed, **found}
+
+    def ask(self, name: str, effect: str, context: Context | None = None) -> PolicyDecision:
+        """Policy's answer to ``effect``, on the record. Call it inside a step."""
+        asked = {"simulated": self._simulated, **(context or {})}
+        given = self.ring.governance.ask(self.principal, effect, asked)
+        self.journal.append(
+            {
+                "type": "policy",
+                "action": name,
+                "effect": effect,
+                "role": self.principal.role,
+                "principal": self.principal.name,
+                "contour": self.ring.options.contour,
+                "context": dict(given.context),
+                "decision": str(given.answer.decision),
+                "rule": given.answer.rule,
+                "policy_digest": deciders.keep_policies(self.folder),
+                **({"override": asdict(given.override), "asked_at": given.at}
+                   if given.override is not None else {}),
+            }
+        )  # fmt: skip
+        return given.answer
+
+    def decide(self, key: str, decider: str, inputs: Json) -> Json:
+        """A decision with all that it was based on, kept so that it can be derived again."""
+        return deciders.write_decision(self.folder, self.journal, key, decider, inputs)
+
+    def write(self, name: str, value: Any) -> Path:
+        """Write a file of the cycle (JSON, text or bytes), atomically, and copy it to MLflow."""
+        path = self.folder / name
+        data = _bytes(value)
+        write_whole(path, data)
+        self._written[name] = sha256_hex(data)
+        self.ring.tracking.artifact(self.run_id, path)
+        return path
+
+    @property
+    def actions(self) -> list[dict[str, Any]]:
+        """What the journal says was done, in order."""
+        return [r["action"] for r in self.journal.read() if r.get("type") == "action"]
+
+    def notify(self, key: str, severity: Any, title: str, text: str) -> None:
+        """Tell people; a step of its own, once."""
+        notice = Notice(
+            f"{self.cycle_id}:{key}", severity, title, text, self.ring.options.contour,
+            self.cycle_id, str(self.folder),
+        )  # fmt: skip
+
+        def tell() -> Json:
+            answer = self.ask(f"notify:{key}", "notify")
+            allowed = answer.decision is Decision.ALLOW
+            return allowed and self.ring.governance.notifier.notify(notice)
+
+        self.step(f"notify:{key}", tell)
+
+    def mark(self, moment: str) -> None:
+        """Note when the cycle came to a moment. Call it inside a step."""
+        self.ring.governance.cycles.mark(self.cycle_id, moment, self.ring.clock.now())
+
+    def close(self, outcome: str, *, rollback_available: bool, approver: str = "system") -> float:
+        """Write cost and summary, anchor the journal in git, end the run; the cost in USD."""
+        found = self.step("close", lambda: self._close(outcome, rollback_available, approver))
+        cost: float = found["cost_usd"]
+        return cost
+
+    def cancelled(self) -> str | None:
+        """Why a person wants this cycle to stop, if one does. Call it inside a step."""
+        entry = self.ring.governance.cycles.get(self.cycle_id)
+        if entry is None or not entry.cancelled_by:
+            return None
+        return f"cancelled by {entry.cancelled_by}: {entry.cancel_reason}"
+
+    def stopped(self, effect: str) -> str | None:
+        """Why long work that was allowed must not go on, if it must not. Inside a step."""
+        context = {"simulated": self._simulated, "experiments_within_limit": True}
+        answer = self.ring.governance.ask(self.principal, effect, context).answer
+        if answer.decision is Decision.DENY:
+            return f"{answer.rule}: {answer.reason}"
+        return self.cancelled()
+
+    def _begin(self) -> Json:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.mark("started")
+        plain = {f"trigger_{name}": str(value) for name, value in self.trigger.items()}
+        run_id = self.ring.tracking.start(
+            self.cycle_id, {"contour": self.ring.options.contour, **plain}
+        )
+        self.journal.append_once(
+            "begin", {"type": "start", "cycle_id": self.cycle_id, "trigger": dict(self.trigger)}
+        )
+        begun = self.journal.find("begin")
+        return {"run_id": run_id, "started": begun["at"] if begun else self.ring.clock.now()}
+
+    def _attempt(
+        self,
+        name: str,
+        kind: str,
+        effect: str,
+        work: Callable[[], Json],
+        describe: Describe,
+        context: Context,
+        subject: str,
+        release: str,
+    ) -> Json:
+        if (kept := self._kept(name)) is not None:
+            return kept
+        if effect not in BACKWARD and (why := self.cancelled()) is not None:
+            raise CycleCancelled(why)
+        self._written = {}
+        fence = self.ring.governance.fence.passing() if effect in FENCED else nullcontext()
+        with fence:
+            answer = self.ask(name, effect, context)
+            if answer.decision is Decision.NEEDS_APPROVAL:
+                return self._ask_a_person(name, effect, subject, release, answer)
+            if answer.decision is Decision.DENY:
+                self._action(name, kind, "denied", 0.0, 0.0, {"rule": answer.rule})
+                raise PolicyDenied(f"policy denies {effect} by rule {answer.rule}: {answer.reason}")
+            started, used = time.monotonic(), _cpu_s()
+            try:
+                result = work()
+            except Exception as error:
+                spent = time.monotonic() - started, _cpu_s() - used
+                details = {"error": str(error)[:300], "files": self._written}
+                self._action(name, kind, "failed", *spent, details)
+                raise
+            spent = time.monotonic() - started, _cpu_s() - used
+        data = canonical_json({"result": result})
+        kept = f"steps/{_file_name(name)}.json"
+        write_whole(self.folder / kept, data)
+        files = {**self._written, kept: sha256_hex(data)}
+        self._action(name, kind, "completed", *spent, {**describe(result), "files": files})
+        return json.loads(data)
+
+    def _kept(self, name: str) -> Json | None:
+        """The result of an action that was done and recorded before a crash lost its step."""
+        action = self._recorded(name)
+        if action is None or action["status"] != "completed":
+            return None
+        kept = f"steps/{_file_name(name)}.json"
+        data = read_file(self.folder, kept, action["files"][kept])
+        self._follow_up(name, action)
+        return json.loads(data)
+
+    def _recorded(self, name: str) -> dict[str, Any] | None:
+        record = self.journal.find(f"{name}:action")
+        return dict(record["action"]) if record is not None else None
+
+    def _action(
+        self,
+        name: str,
+        kind: str,
+        status: str,
+        duration_s: float,
+        cpu_s: float,
+        details: Mapping[str, Any],
+    ) -> None:
+        action = {
+            "sequence": len(self.actions) + 1,
+            "type": kind,
+            "status": status,
+            "duration_sec": round(duration_s, 3),
+            "cost_usd": round(cpu_s / 3600 * self.ring.options.cpu_hour_usd, 9),
+            **details,
+        }
+        # A failed or denied attempt may be followed by another one, so its key is its own.
+        key = f"{name}:action" if status == "completed" else f"{name}:{status}:{action['sequence']}"
+        self.journal.append_once(key, {"type": "action", "action": action})
+        self._follow_up(name, action)
+
+    def _follow_up(self, name: str, action: Mapping[str, Any]) -> None:
+        """What follows an action's record: MLflow, its cost, and how soon the loop reacted."""
+        governance, contour = self.ring.governance, self.ring.options.contour
+        self.ring.tracking.action(self.run_id, action["sequence"], action)
+        governance.limits.charge(
+            contour, f"{self.cycle_id}/{name}/{action['sequence']}", self.cycle_id,
+            self.ring.clock.now(), action["cost_usd"],
+        )  # fmt: skip
+        if action["status"] == "completed" and name not in ("open",):
+            self._reacted()
+
+    def _reacted(self) -> None:
+        """Signal to first action, against the contract's limit; a breach alerts, once."""
+        governance = self.ring.governance
+        entry = governance.cycles.get(self.cycle_id)
+        if entry is None or "first_action" in entry.moments:
+            return
+        self.mark("first_action")
+        took = self.ring.clock.now() - entry.requested_at
+        row = next((r for r in contract.CONTRACT if r.trigger == self.trigger.get("type")), None)
+        if row is not None and took > row.react_within_s:
+            governance.notifier.notify(
+                Notice(
+                    f"{self.cycle_id}:reaction",
+                    "warning",
+                    f"The loop reacted late to {row.trigger}",
+                    f"{took:.0f} s from the signal to the first action; the contract allows "
+                    f"{row.react_within_s:.0f} s",
+                    self.ring.options.contour,
+                    self.cycle_id,
+                )
+            )
+
+    def _ask_a_person(
+        self, name: str, effect: str, subject: str, release: str, answer: PolicyDecision
+    ) -> Json:
+        now = self.ring.clock.now()
+        governance = self.ring.governance
+        kept = governance.request(
+            Approval(
+                f"{self.cycle_id}:{name}",
+                self.ring.options.contour,
+                self.cycle_id,
+                effect,
+                subject or f"{effect} by {self.principal.role}",
+                release,
+                answer.rule,
+                now,
+                now + governance.rules.approval_expires_s,
+            ),
+            str(self.folder),
+        )
+        self.journal.append_once(
+            f"{name}:approval",
+            {"type": "approval", "id": kept.id, "rule": answer.rule, "subject": kept.subject},
+        )
+        return {"pending": kept.id, "expires_at": kept.expires_at}
+
+    def _refused(self, approval_id: str, expires_at: float) -> str:
+        """Wait for a person's answer: empty for a yes, else why it is none.
+
+        The message only wakes the flow; what counts is the register.
+        """
+        self.ring.progress.note(
+            f"waiting for approval {approval_id}: `predator approve {approval_id}`"
+        )
+        turn = 0
+        while True:
+            found = self.step(f"approval:{approval_id}:{turn}", lambda: self._state(approval_id))
+            if found["state"] == "approved":
+                return ""
+            if found["state"] != "pending" or found["now"] >= expires_at or found["why"]:
+                return str(found["why"] or "nobody answered in time")
+            self.runtime.wait(f"approval:{approval_id}", min(60.0, expires_at - found["now"] + 1))
+            turn += 1
+
+    def _state(self, approval_id: str) -> Json:
+        kept = self.ring.governance.approvals.get(approval_id)
+        state = kept.state if kept is not None else "unknown"
+        why = self.cancelled() or ""
+        if kept is not None and state != "pending":
+            why = f"{state} by {kept.actor}: {kept.reason}"
+            self.journal.append_once(
+                f"approval:{approval_id}",
+                {"type": "approved" if state == "approved" else "rejected", "id": approval_id,
+                 "actor": kept.actor, "reason": kept.reason},
+            )  # fmt: skip
+        return {"state": state, "now": self.ring.clock.now(), "why": why}
+
+    def _close(self, outcome: str, rollback_available: bool, approver: str) -> Json:
+        actions = self.actions
+        cost = round(sum(action["cost_usd"] for action in actions), 9)
+        governance = self.ring.governance
+        if self.journal.summary is None:
+            self.write("cost.json", {"total_cost_usd": cost})
+            people = [r["actor"] for r in self.journal.read() if r.get("type") == "approved"]
+            self.journal.write_summary(
+                CycleSummary(
+                    self.cycle_id,
+                    timestamp(self.started),
+                    self.ring.options.contour,
+                    dict(self.trigger),
+                    actions,
+                    people[-1] if people else approver,
+                    cost,
+                    outcome,
+                    rollback_available,
+                )
+            )
+        anchor.anchor(
+            self.ring.desired.gitops, self.ring.options.contour, self.cycle_id, self.journal
+        )
+        governance.limits.settle(self.cycle_id)
+        governance.slots.release(self.target, self.cycle_id)
+        governance.cycles.finish(self.cycle_id, outcome, self.ring.clock.now())
+        self.ring.tracking.metrics(self.run_id, {"total_cost_usd": cost})
+        self.ring.tracking.artifact(self.run_id, self.folder / "audit.jsonl")
+        self.ring.tracking.finish(self.run_id, outcome)
+        return {"cost_usd": cost}
+
+
+def files_of(folder: Path) -> Sequence[str]:
+    """The files of a cycle's folder, relative to it."""
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _file_name(step: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", step)
+
+
+def _cpu_s() -> float:
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system

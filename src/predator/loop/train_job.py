@@ -1,0 +1,251 @@
+"""Training the portfolio as a job: ``python -m predator.loop.train_job JOB_FOLDER``.
+
+The loop has the encoder, the job needs none: every vector comes with its inputs. Inputs are plain
+(CSV, JSON lines, little-endian 32-bit floats), and so are the files it leaves.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predator.domain.documents import Document, Query
+from predator.domain.errors import InputError, IntegrityError
+from predator.domain.release import RetrievalParameters
+from predator.learning.examples import Example, collect
+from predator.learning.splits import query_clusters
+from predator.loop.dataset_stage import COLUMNS, read_rows
+from predator.loop.job_child import Report, run
+from predator.loop.train import BASE_WEIGHTS, FOLDS, Portfolio, train_portfolio
+from predator.search.engine import QueryEncoder
+from predator.search.index import Index
+
+DATASET, DOCUMENTS, QUERIES = "dataset.csv", "documents.jsonl", "queries.jsonl"
+DOCUMENT_VECTORS, QUERY_VECTORS = "documents.f32", "queries.f32"
+PORTFOLIO = "portfolio.json"
+_FLOATS = np.dtype("<f4")
+
+Floats = NDArray[np.float32]
+Row = tuple[str, str, str, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A candidate that a job trained, with its mean NDCG@10 out of fold.
+
+    ``reranker`` is what goes into the object store, ``None`` where the fused order is final.
+    """
+
+    name: str
+    ndcg_out_of_fold: float
+    details: Mapping[str, float]
+    retrieval: RetrievalParameters
+    reranker: bytes | None
+
+
+def job_inputs(
+    rows: Sequence[Row],
+    documents: Sequence[Document],
+    document_vectors: Floats,
+    query_texts: Sequence[str],
+    query_vectors: Floats,
+) -> dict[str, bytes]:
+    """The job's input files.
+
+    ``rows`` are a dataset's (:func:`~predator.loop.dataset_stage.read_rows`), ``documents`` all of
+    the index in its order, ``query_texts`` the distinct texts of ``rows``; the vectors are
+    [documents, dim] and [query texts, dim], of unit length.
+    """
+    table = io.StringIO(newline="")
+    # Quotes around every string, as in the dataset itself: a lone carriage return ends a row else.
+    writer = csv.writer(table, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerows([COLUMNS, *rows])
+    return {
+        DATASET: table.getvalue().encode(),
+        DOCUMENTS: _lines(asdict(document) for document in documents),
+        DOCUMENT_VECTORS: document_vectors.astype(_FLOATS).tobytes(),
+        QUERIES: _lines(query_texts),
+        QUERY_VECTORS: query_vectors.astype(_FLOATS).tobytes(),
+    }
+
+
+def job_spec(*, seed: int, dim: int, threads: int = 1) -> dict[str, Any]:
+    """The job's spec; ``dim`` is the length of a vector."""
+    return {"seed": seed, "dim": dim, "threads": threads}
+
+
+def read_portfolio(files: Mapping[str, bytes]) -> list[Submitted]:
+    """What the job left, best first; ``IntegrityError`` where it is not what a job leaves."""
+    try:
+        found = [
+            Submitted(
+                str(value["name"]),
+                _finite(value["ndcg_at_10_out_of_fold"]),
+                {str(name): _finite(number) for name, number in value["details"].items()},
+                RetrievalParameters(**value["retrieval"]),
+                None if value["reranker"] is None else files[value["reranker"]],
+            )
+            for value in json.loads(files[PORTFOLIO])
+        ]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise IntegrityError(f"the trained portfolio cannot be read: {error!r}") from error
+    if not found:
+        raise IntegrityError("the trained portfolio is empty")
+    return sorted(found, key=lambda one: -one.ndcg_out_of_fold)
+
+
+def train_rows(
+    rows: Sequence[Row],
+    index: Index,
+    encoder: QueryEncoder,
+    seed: int,
+    *,
+    threads: int = 1,
+    report: Report = lambda _what, _done, _total: None,
+) -> Portfolio:
+    """Train the portfolio on what a dataset holds, in its own order.
+
+    Judged queries are learnt from and scored on; generated ones are learnt from where they find
+    their source. ``InputError`` where there is too little to learn from.
+    """
+    queries: dict[str, Query] = {}
+    judgments: dict[str, dict[str, int]] = {}
+    made: set[str] = set()
+    for query_id, text, document, grade, source in rows:
+        queries[query_id] = Query(query_id, text)
+        judgments.setdefault(query_id, {})[document] = grade
+        if source != "judgment":
+            made.add(query_id)
+    wanted = [query for query in queries.values() if query.id not in made]
+    if not wanted:
+        raise InputError("the dataset holds no judged query", cure="bring judgments")
+    found = collect(
+        index,
+        encoder,
+        [*wanted, *(query for query in queries.values() if query.id in made)],
+        judgments,
+        progress=lambda done, total: report("candidates and features", done, total),
+    )
+    judged, generated = found[: len(wanted)], [e for e in found[len(wanted) :] if round_trip(e)]
+    vectors = np.stack([encoder.encode_query(query.text) for query in wanted])
+    steps = 1 + FOLDS * (len(BASE_WEIGHTS) + bool(generated))
+    begun = count()
+    portfolio = train_portfolio(
+        index,
+        judged,
+        judgments,
+        query_clusters(vectors, seed),
+        seed,
+        generated=generated,
+        threads=threads,
+        progress=lambda what: report(what, next(begun), steps),
+    )
+    report("portfolio", next(begun), steps)
+    return portfolio
+
+
+def round_trip(example: Example, depth: int = 50) -> bool:
+    """Whether a generated query finds its source among the first ``depth`` candidates."""
+    grades = example.grades_of(example.found.take(depth))
+    return bool(len(grades) and grades.max() > 0)
+
+
+def train_job(
+    inputs: Mapping[str, bytes], spec: Mapping[str, Any], report: Report
+) -> dict[str, bytes]:
+    """The files of a portfolio job, from those of :func:`job_inputs` and :func:`job_spec`."""
+    dim = int(spec["dim"])
+    documents = [
+        Document(**{**value, "entities": tuple(value["entities"])})
+        for value in map(json.loads, inputs[DOCUMENTS].splitlines())
+    ]
+    texts = [json.loads(line) for line in inputs[QUERIES].splitlines()]
+    vectors = _vectors("document", inputs[DOCUMENT_VECTORS], len(documents), dim)
+    encoder = Lookup(texts, _vectors("query", inputs[QUERY_VECTORS], len(texts), dim))
+    index = Index(dim)
+    report("documents indexed", 0, len(documents))
+    index.set_vectors(index.add(documents), vectors)
+    report("documents indexed", len(documents), len(documents))
+    portfolio = train_rows(
+        read_rows(inputs[DATASET]),
+        index,
+        encoder,
+        int(spec["seed"]),
+        threads=int(spec["threads"]),
+        report=report,
+    )
+    return _files(portfolio)
+
+
+class Lookup:
+    """A query encoder that knows some texts by heart, and no others."""
+
+    def __init__(self, texts: Sequence[str], vectors: Floats) -> None:
+        self._row = {text: row for row, text in enumerate(texts)}
+        self._vectors = vectors
+
+    def encode_query(self, text: str) -> Floats:
+        """The vector that came for ``text``; ``InputError`` where none did."""
+        if text not in self._row:
+            raise InputError(f"no vector came with the query {text!r:.80}")
+        vector: Floats = self._vectors[self._row[text]]
+        return vector
+
+
+def _files(portfolio: Portfolio) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    table = []
+    for number, trained in enumerate(portfolio.candidates, start=1):
+        name = None
+        if trained.reranker is not None:
+            name = f"reranker-{number}.json"
+            files[name] = trained.reranker
+        table.append(
+            {
+                "name": trained.name,
+                "ndcg_at_10_out_of_fold": trained.scores.mean(),
+                "details": dict(trained.details),
+                "retrieval": asdict(trained.retrieval),
+                "reranker": name,
+            }
+        )
+    files[PORTFOLIO] = json.dumps(table, indent=1, allow_nan=False).encode()
+    return files
+
+
+def _vectors(what: str, data: bytes, count: int, dim: int) -> Floats:
+    if len(data) != count * dim * _FLOATS.itemsize:
+        raise InputError(
+            f"{len(data)} bytes of {what} vectors are not {count} vectors of {dim} numbers"
+        )
+    vectors = np.frombuffer(data, _FLOATS).astype(np.float32, copy=False).reshape(count, dim)
+    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(broken):
+        raise InputError(f"{what} vector {broken[0]} holds a number that is not finite")
+    return vectors
+
+
+def _lines(values: Any) -> bytes:
+    # A line break inside a text is escaped, so that lines are values.
+    return "".join(f"{json.dumps(value)}\n" for value in values).encode()
+
+
+def _finite(value: Any) -> float:
+    if type(value) not in {int, float} or not math.isfinite(value):
+        raise ValueError(f"{value!r:.40} is no finite number")
+    return float(value)
+
+
+if __name__ == "__main__":
+    sys.exit(run(Path(sys.argv[1]), train_job))

@@ -1,0 +1,194 @@
+"""The API does what its description says, whatever is sent to it."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.core.result import Ok
+from schemathesis.generation.modes import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from predator.edge.api.guard import PREFIX
+from predator.loop.operator_tokens import digest_of_token
+from tests.edge.api.requests_of import REQUESTS, cycle, flag, override, rollback, token_id
+from tests.edge.api.served import Served
+from tests.loop.operator_world import CYCLE, DAY
+
+TAKE_NOTHING = {
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+    "GET /api/v1/optimizer/audit",
+}
+SHORT, LONG = 8, 500
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("schemathesis"))
+    served.world.leave_cycle()
+    served.world.publish("v1.0", experiment=True)
+    yield served
+
+
+def known(served: Served, case: Any) -> None:
+    """Aim a generated request at things that exist, so that it gets further than a 404."""
+    world = served.world
+    made: dict[str, Callable[[], str]] = {
+        "cycle_id": lambda: cycle(world) if case.method == "POST" else CYCLE,
+        "path": lambda: "model/release.json",
+        "approval_id": lambda: world.ask().id,
+        "override_id": lambda: override(world).id,
+        "token_id": lambda: token_id(world),
+        "rollback_id": lambda: rollback(world),
+        "gate": lambda: "ndcg_at_10",
+        "name": lambda: flag(world),
+    }
+    for name in case.path_parameters or {}:
+        if name in made:
+            case.path_parameters[name] = made[name]()
+    if "environment" in (case.path_parameters or {}):
+        case.path_parameters["environment"] = "local"
+    for values in (case.query, case.body):
+        if isinstance(values, dict):
+            aimed: dict[str, Any] = {
+                "contour": "local",
+                "action": "promote",
+                "role": "loop" if values is case.query else "viewer",
+                "cursor": None,
+                "threshold": 0.7,
+                "expires_at": world.now + DAY,
+                "metadata": {},
+            }
+            values |= {name: value for name, value in aimed.items() if name in values}
+            if values.get("cursor", "") is None:
+                del values["cursor"]
+            if "reason" in values:
+                values["reason"] = "because"
+    case.headers.pop("Idempotency-Key", None)
+
+
+def hammer(
+    served: Served, examples: int, mode: GenerationMode, only: str | None = None
+) -> Counter[tuple[str, int]]:
+    """Send generated requests to every operation; how often each answered with what."""
+    schema = schemathesis.openapi.from_asgi("/openapi.json", served.app)
+    seen: Counter[tuple[str, int]] = Counter()
+    headers = {"Authorization": f"Bearer {served.secret}"}
+    turns = itertools.count()
+    for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
+        operation = found.ok()
+        if only not in {None, operation.label}:
+            continue
+
+        @settings(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def send(case: Any) -> None:
+            if mode is GenerationMode.POSITIVE and next(turns) % 2:
+                known(served, case)
+            answer = case.call(headers=headers)
+            seen[case.operation.label, answer.status_code] += 1
+            # A moment gone by, a cursor of nowhere or a key used before are refused although
+            # their form is right: positive_data_acceptance does not know that.
+            case.validate_response(answer, excluded_checks=[positive_data_acceptance])
+
+        try:
+            send()
+        except Unsatisfiable:
+            # What takes nothing cannot be sent anything wrong.
+            assert mode is GenerationMode.NEGATIVE
+            assert operation.label in TAKE_NOTHING
+    return seen
+
+
+def test_generated_requests_get_what_the_description_promises(served: Served) -> None:
+    seen = hammer(served, SHORT, GenerationMode.POSITIVE)
+    assert not [status for _, status in seen if status >= 500]
+    labels = {label for label, _ in seen}
+    reached = {label for label, status in seen if status < 300}
+    assert len(labels) == len(served.app.state.routes)
+    assert labels == reached
+
+
+def test_requests_that_break_the_description_are_refused(served: Served) -> None:
+    seen = hammer(served, SHORT // 2, GenerationMode.NEGATIVE)
+    assert {status for _, status in seen if status >= 400} <= {401, 403, 404, 405, 409, 413, 422}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("route", sorted(REQUESTS), ids=" ".join)
+def test_a_night_of_generated_requests(
+    served: Served, route: tuple[str, str], mode: GenerationMode
+) -> None:
+    method, path = route
+    prefix = "" if path in {"/healthz", "/readyz", "/metrics"} else PREFIX
+    label = f"{method} {prefix}{path.replace(':path', '')}"
+    seen = hammer(served, LONG, mode, label)
+    assert not [status for _, status in seen if status >= 500]
+    assert seen or (mode is GenerationMode.NEGATIVE and label in TAKE_NOTHING)
+
+
+def stateful(served: Served, examples: int, steps: int) -> Counter[tuple[str, int]]:
+    seen: Counter[tuple[str, int]] = Counter()
+    schema = schemathesis.openapi.from_asgi("/openapi.json", served.app)
+    tokens = served.world.desk.tokens
+    secret = served.world.token(actor="walker")
+
+    def usable() -> str:
+        # A walk may revoke the token that it walks with.
+        nonlocal secret
+        found = tokens.find(digest_of_token(secret))
+        if found is None or not found.usable(served.world.now):
+            secret = served.world.token(actor="walker")
+        return secret
+
+    class Walk(schema.as_state_machine()):  # type: ignore[misc]
+        """Operations one after another, later ones on what earlier ones made."""
+
+        def get_call_kwargs(self, case: Any) -> dict[str, Any]:
+            return {"headers": {"Authorization": f"Bearer {usable()}"}}
+
+        def validate_response(self, response: Any, case: Any, **more: Any) -> None:
+            seen[case.operation.label, response.status_code] += 1
+            case.validate_response(response, excluded_checks=[positive_data_acceptance])
+
+    Walk.run(
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+    return seen
+
+
+def test_operations_one_after_another_keep_the_description(served: Served) -> None:
+    seen = stateful(served, 6, 10)
+    assert sum(seen.values()) >= 20
+    assert sum(number for (_, status), number in seen.items() if status < 300) >= 5
+
+
+@pytest.mark.nightly
+def test_a_night_of_operations_one_after_another(served: Served) -> None:
+    seen = stateful(served, 300, 30)
+    assert sum(seen.values()) >= 3_000
