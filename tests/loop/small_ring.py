@@ -40,8 +40,8 @@ from predator.loop import dataset_stage
 from predator.loop.cycle import Outcome, turn
 from predator.loop.desired_state import DesiredState
 from predator.loop.governance import Governance, Rules
-from predator.loop.labels import Labels
 from predator.loop.job_child import Report
+from predator.loop.labels import Labels
 from predator.loop.observe import judged_ndcg, served_last
 from predator.loop.real_stations import RealStations
 from predator.loop.record import LOOP, Record

@@ -102,8 +102,8 @@ class TestPass:
             "model_registry_ref",
             "watch.json",
         }
-        read = {path.name: json.loads((folder / path).read_text())
-                for path in left if path.suffix == ".json" and path.parts[0] not in inner}  # fmt: skip
+        outer = [path for path in left if path.parts[0] not in inner]
+        read = {p.name: json.loads((folder / p).read_text()) for p in outer if p.suffix == ".json"}
         decided = {path.name.split("-", 1)[1] for path in left if path.parts[0] == "decisions"}
         assert {"diagnose.json", "evaluate.json", "plan_experiment.json", "watch_look.json",
                 "judge_experiment.json", "watch_baseline.json"} < decided  # fmt: skip
@@ -190,9 +190,7 @@ class TestNotPromoted:
         assert "would settle it" in outcome.reason
         self.check_nothing_committed(world, outcome)
 
-    def test_a_broken_guardrail_outweighs_relevance(
-        self, world_with: Callable[..., World]
-    ) -> None:
+    def test_a_broken_guardrail_outweighs_relevance(self, world_with: Callable[..., World]) -> None:
         world = world_with(cost_per_1k_usd_max=0)
         outcome = run(world)
         assert outcome.verdict is Verdict.FAIL and "guardrail broken" in outcome.reason
@@ -387,9 +385,16 @@ class TestApproval:
     def test_an_override_lets_it_through_with_its_name_on_the_record(self, world: World) -> None:
         world.overrides.add(
             Override(
-                "ov-1", "local", "policy", "promote", None, "ann", "release night", START,
+                "ov-1",
+                "local",
+                "policy",
+                "promote",
+                None,
+                "ann",
+                "release night",
+                START,
                 START + 86_400,
-            )  # fmt: skip
+            )
         )
         outcome = run(world)
         assert outcome.promoted

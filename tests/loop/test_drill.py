@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from predator.domain.errors import PolicyDenied, PredatorError
+from predator.domain.readings import Value
 from predator.journal.audit import verify_journal
 from predator.loop.drill import DRILL as PUSHER
 from predator.loop.drill import drill
 from predator.loop.stations import Situation
-from predator.domain.readings import Value
 from tests.loop.small_ring import DRILL, START, World, by_luck, no_clicks_on
 
 NOWHERE = Situation(None, Value(0.5, 100, 0.4, 0.6, START), START, START, START, START)

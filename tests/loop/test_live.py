@@ -20,7 +20,6 @@ from predator.search.desired import Holdback, LiveRelease
 from predator.search.serving.agent import load_release
 from tests.loop.small_ring import CYCLE, World, by_luck, no_clicks_on
 
-
 GAIN = {"gain": {"delta_rel": 0.5, "lower_bound": 0.3}}
 
 

@@ -17,7 +17,6 @@ from predator.loop.ring import timestamp
 from predator.policy.decision import Principal
 from tests.loop.small_ring import CYCLE, World
 
-
 TRIGGER = {"type": "ndcg_drop", "value": 0.4, "baseline": 0.5}
 
 

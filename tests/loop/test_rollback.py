@@ -11,8 +11,8 @@ import pytest
 
 from predator.domain.errors import PolicyDenied, PredatorError
 from predator.domain.release import RetrievalParameters
-from predator.loop.replica import keep_release
 from predator.loop.record import Record
+from predator.loop.replica import keep_release
 from predator.loop.rollback import roll_back, roll_back_to, withdraw
 from predator.policy.decision import Principal
 from predator.search.desired import Holdback, LiveRelease, RunningExperiment
@@ -130,7 +130,7 @@ def test_a_target_that_is_not_whole_is_never_applied_and_people_are_told(
 
 
 def test_it_goes_back_to_any_version_by_one_commit(lived: World, record: Record) -> None:
-    old, new, _ = promoted(lived)
+    old, _, _ = promoted(lived)
     record.principal = Principal("operator", "ann")
     found = roll_back_to(record, old, "by ann")
     assert lived.desired.read().release == old
@@ -170,7 +170,6 @@ def test_a_newer_release_is_not_undone(lived: World, record: Record) -> None:
 def test_ten_rollbacks_at_once_are_one(lived: World, world_with: Callable[..., World]) -> None:
     old, _, bad = promoted(lived)
     lived.rate = 0
-    ring = lived.ring()
     records = [lived.record({"type": "test"}, f"si_2025_12_07_{n:03d}") for n in range(10, 20)]
     for one in records:
         one.begin()

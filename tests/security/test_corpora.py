@@ -92,17 +92,18 @@ class TestPaths:
             assert len(name) <= 250
         assert len(set(kept.values())) == len(kept), "two names became one"
 
-    @pytest.mark.parametrize("every", [120, pytest.param(1, marks=pytest.mark.nightly)])
+    @pytest.mark.nightly
     def test_mlflow_takes_names_for_names_and_keeps_files_among_its_artifacts(
-        self, tmp_path: Path, every: int
+        self, tmp_path: Path
     ) -> None:
+        """On every change the contract of tracking does this with ten names."""
         state, model = tmp_path / "a" / "b" / "state", tmp_path / "a" / "b" / "model"
         state.mkdir(parents=True)
         model.write_text("model")
         before = _outside(tmp_path, state)
         tracking = MlflowTracking(state / "mlflow.db", state / "artifacts")
         run = tracking.start(CYCLE, {})
-        for form in [*traversals(), *INJECTIONS][::every]:
+        for form in [*traversals(), *INJECTIONS][::12]:
             tracking.tag(tracking.register(run, form, model, {form: form}), form, form)
             tracking.dataset(run, form, form, form, 1)
             with suppress(PredatorError):
@@ -113,7 +114,7 @@ class TestPaths:
         assert tracking.start(CYCLE, {}) == run
         assert _outside(tmp_path, state) == before
         kept = [p for p in (state / "artifacts").rglob("*") if p.is_file()]
-        assert len(kept) >= 8
+        assert len(kept) >= 80
         assert not [path for path in state.rglob("*") if path.is_symlink()]
 
 
@@ -121,7 +122,7 @@ class TestCode:
     """I20: text is never taken for code."""
 
     @pytest.mark.parametrize(
-        "count", [10_000, pytest.param(200_000, marks=pytest.mark.nightly)], ids="{}".format
+        "count", [10_000, pytest.param(100_000, marks=pytest.mark.nightly)], ids="{}".format
     )
     def test_every_text_comes_back_from_the_values_as_it_went_in(self, count: int) -> None:
         given = list(texts(count, seed=20))

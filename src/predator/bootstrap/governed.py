@@ -105,7 +105,6 @@ def rules_of(settings: Settings) -> Rules:
         settings.cycle_cost_usd,
         settings.max_experiments,
         settings.approval_expires_s,
-        contour.self_improvement.monitoring.alert_on_degrade,
     )
 
 
@@ -114,13 +113,12 @@ def _notifier(settings: Settings, database: Database) -> Notifier:
     from predator.adapters.notifier.outbox import Outbox
     from predator.adapters.notifier.slack import SlackWebhook
 
-    reference = receiver(load_contour(settings), degradation=False)
-    slack = SlackWebhook(resolve(reference)) if reference is not None else None
+    contour = load_contour(settings)
 
     def send(notice: Notice) -> None:
-        silenced = notice.key.endswith(DEGRADATION) and not rules.alert_on_degrade
-        if slack is not None and not silenced:
-            slack(notice)
+        reference = receiver(contour, degradation=notice.key.endswith(DEGRADATION))
+        # A secret that is missing holds up the news, which wait in the outbox, and nothing else.
+        if reference is not None:
+            SlackWebhook(resolve(reference))(notice)
 
-    rules = rules_of(settings)
     return Outbox(database, send)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from predator.adapters.gitops.bare_git import BareGit
     from predator.loop.anchor import Anchors
     from predator.policy.gates import Gate
+    from predator.ports.fence import Fence
     from predator.ports.gitops import GitOps
     from predator.ports.releases import Releases
 
@@ -76,6 +77,7 @@ def operating(settings: Settings) -> Iterator[Office]:
         gates=contours.gates,
         releases=cast("Releases", Through(releases.get)),
         anchor=_Anchored(home, gitops),
+        drained=lambda timeout_s: _drained(stores.fence, timeout_s),
         later=news,
     )
     try:
@@ -104,6 +106,14 @@ def check_platform(settings: Settings) -> None:
 def has_register(settings: Settings) -> bool:
     """Whether there is a database of the loop to look at."""
     return settings.database_url is not None or (Home(settings).root / "optimizer.db").is_file()
+
+
+def _drained(fence: Fence, timeout_s: float) -> bool:
+    """Whether whoever passed is through; a gate that cannot be looked at does not undo a stop."""
+    try:
+        return fence.drained(timeout_s)
+    except OSError:
+        return False
 
 
 class _Contours(Mapping[str, Rules]):

@@ -1,22 +1,44 @@
-"""The worker: durable flows of a contour on one platform."""
+"""The worker: durable flows of a contour on one platform, and what starts them."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
+import threading
+import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from predator.bootstrap.home import Home
-from predator.config import Settings
+from predator.bootstrap.governed import Stores
+from predator.bootstrap.home import Home, Run
+from predator.bootstrap.rehearsal import rehearsal_ring
+from predator.bootstrap.ring import quality_gates_of, ring_of, sources_of
+from predator.config import Settings, load_contour
+from predator.contours.meaning import next_cycle
+from predator.domain.documents import Query
+from predator.domain.errors import InputError, PredatorError
 
 if TYPE_CHECKING:
     from predator.adapters.runtime.dbos_worker import DbosWorker
-    from predator.ports.runtime import Flow
+    from predator.loop.labels import Labels
+    from predator.loop.record import Record
+    from predator.loop.stations import Situation
+    from predator.policy.decision import Principal
+    from predator.ports.progress import Progress
+    from predator.ports.runtime import Flow, Json, Runtime
+
+SCHEDULED = {"type": "scheduled", "value": None, "baseline": None}
 
 
 def worker_of(
-    url: str, executor_id: str, flows: Mapping[str, Flow], settings: Settings
+    url: str,
+    executor_id: str,
+    flows: Mapping[str, Flow],
+    settings: Settings,
+    *,
+    queues: Mapping[str, int] | None = None,
 ) -> DbosWorker:
     """A worker on the flows' database; what it left unfinished goes on at once."""
     from predator.adapters.runtime.dbos_worker import DbosWorker
@@ -25,6 +47,7 @@ def worker_of(
         url,
         executor_id,
         flows,
+        queues=queues,
         heartbeat_s=settings.worker_heartbeat_s,
         lease_s=settings.worker_lease_s,
         poll_s=min(0.15, settings.poll_s),
@@ -37,3 +60,172 @@ def executor_of(settings: Settings) -> str:
         return settings.executor_id
     place = f"{socket.gethostname()}:{Home(settings).root}"
     return f"worker-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+
+
+def write_labels(run: Run, labels: Labels) -> None:
+    """Keep the judged queries by role beside the platform, for its optimizer."""
+    value = {
+        "training": [asdict(query) for query in labels.training],
+        "live": [asdict(query) for query in labels.live],
+        "gold": [asdict(query) for query in labels.gold],
+        "judgments": {query: dict(grades) for query, grades in labels.judgments.items()},
+    }
+    partial = run.folder / "labels.json.partial"
+    partial.write_text(json.dumps(value, ensure_ascii=False))
+    partial.replace(run.folder / "labels.json")
+
+
+def labels_of(run: Run) -> Labels:
+    """The judged queries of a platform; ``InputError`` where it has none."""
+    from predator.loop.labels import Labels
+
+    try:
+        value = json.loads((run.folder / "labels.json").read_text())
+        parts = {role: tuple(Query(**q) for q in value[role])
+                 for role in ("training", "live", "gold")}  # fmt: skip
+        return Labels(**parts, judgments=value["judgments"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{run.folder} holds no judged queries to learn from", cure="run `predator run` first"
+        ) from error
+
+
+class Optimizer:
+    """The loop beside one running platform: its flows, its timetable, its monitor."""
+
+    def __init__(
+        self, settings: Settings, run: Run, url: str, stores: Stores, progress: Progress
+    ) -> None:
+        self._settings, self._run, self._stores, self._progress = settings, run, stores, progress
+        self.contour = load_contour(settings)
+        self.simulated = self.contour.self_improvement.mock_signals
+        self._ring = (
+            rehearsal_ring(settings, run, stores, progress)
+            if self.simulated
+            else ring_of(settings, run, url, stores, progress)
+        )
+        self._stop = threading.Event()
+        self._said = ""
+
+    def flows(self) -> Mapping[str, Flow]:
+        """By the names under which histories know them."""
+        from predator.loop.people import roll_back_flow
+
+        return {"cycle": self._cycle, "rollback": roll_back_flow(self._register)}
+
+    def keep_time(self, worker: DbosWorker) -> threading.Thread:
+        """Start scheduled cycles and those of signals, until :meth:`stop`; on a thread."""
+        thread = threading.Thread(
+            target=self._keep_time, args=(worker,), name="timetable", daemon=True
+        )
+        thread.start()
+        return thread
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _cycle(self, runtime: Runtime, asked: Json) -> Json:
+        from predator.loop.cycle import turn
+        from predator.loop.record import Record
+        from predator.loop.stations import Situation
+
+        if asked["contour"] != self._settings.contour:
+            raise InputError(
+                f"the cycle is for {asked['contour']}, this worker serves {self._settings.contour}"
+            )
+        record = Record(
+            self._ring, runtime, asked["cycle_id"], asked["trigger"], simulated=self.simulated
+        )
+        if self.simulated:
+            from predator.simulation.simulated_stations import SimulatedStations
+
+            return turn(record, SimulatedStations(seed=self._settings.seed)).to_json()
+        from predator.loop.real_stations import RealStations
+
+        situation = runtime.step(
+            f"{asked['cycle_id']}/situation",
+            lambda: asked.get("situation") or self._situation()[0].to_json(),
+        )
+        stations = RealStations(
+            self._sources(), labels_of(self._run), Situation.from_json(situation),
+            quality_gates_of(self._settings),
+        )  # fmt: skip
+        return turn(record, stations).to_json()
+
+    def _register(self, runtime: Runtime, key: str, trigger: Json, principal: Principal) -> Record:
+        from predator.loop.record import Record
+
+        ring = self._ring
+
+        def register() -> str:
+            return ring.governance.cycles.open(
+                f"{runtime.flow_id}:{key}", self._settings.contour, trigger, ring.clock.now()
+            )
+
+        cycle_id = str(runtime.step(f"register:{key}", register))
+        return Record(ring, runtime, cycle_id, trigger, principal, simulated=self.simulated)
+
+    def _sources(self) -> Any:
+        from predator.search.encoder.onnx_encoder import OnnxEncoder
+
+        home = Home(self._settings)
+        files = home.encoder_files()
+        return sources_of(self._settings, self._run, OnnxEncoder(files), files, self._progress)
+
+    def _situation(self) -> tuple[Situation, str]:
+        """What the monitor sees now; ``PredatorError`` where it has nothing to compare with."""
+        from predator.adapters.platform.records import PlatformRecords
+        from predator.loop.timetable import situation_of
+
+        live = self._ring.desired.read().release
+        since = max(
+            (c.at for c in self._ring.desired.gitops.log(1000)
+             if c.trailers.get("Cycle") == live.cycle),
+            default=0.0,
+        )  # fmt: skip
+        found, assessment = situation_of(
+            PlatformRecords(self._run.database), labels_of(self._run), since, time.time(),
+            self._settings.window_s, self._settings.windows_needed,
+        )  # fmt: skip
+        if found is None:
+            raise PredatorError(f"the monitor is blind: {assessment.reason}")
+        return found, assessment.reason
+
+    def _keep_time(self, worker: DbosWorker) -> None:
+        from predator.loop.timetable import Timetable
+
+        table = Timetable(
+            self._settings.contour,
+            self._stores.cycles,
+            worker.flows,
+            lambda last: next_cycle(self.contour, last).at,
+            time.time(),
+        )
+        looked = time.time()
+        while not self._stop.wait(min(1.0, self._settings.poll_s)):
+            try:
+                now = time.time()
+                started = table.tick(now, self._scheduled())
+                if not self.simulated and now - looked >= self._settings.window_s:
+                    looked = now
+                    situation, _ = self._situation()
+                    started = table.signal(
+                        situation, now, self.contour.self_improvement.cycle_interval_s
+                    )
+                if started is not None:
+                    self._say(f"cycle {started} was asked for")
+            except PredatorError as error:
+                self._say(str(error))
+
+    def _say(self, text: str) -> None:
+        """The same thing again is no news."""
+        if text != self._said:
+            self._said = text
+            self._progress.note(text)
+
+    def _scheduled(self) -> dict[str, Any]:
+        """What a scheduled cycle is triggered by; mock signals where the contour has those."""
+        if not self.simulated:
+            return SCHEDULED
+        mocked = self.contour.self_improvement.mock_metrics.get("ndcg_at_10")
+        return {"type": "mock_signal", "value": mocked, "baseline": None}

@@ -76,6 +76,7 @@ def sources_of(
         trainer=trainer_of(settings),
         encoder=encoder,
         encode_all=home.encode_all(files, progress, "vectors"),
+        dataset_name=f"predator-dataset-{run.folder.name.lower()}"[:60].rstrip("-"),
     )
 
 
@@ -86,7 +87,7 @@ def trainer_of(settings: Settings) -> Trainer:
 
     return LocalProcessTrainer(
         Home(settings).root / "jobs",
-        {"portfolio": ["-m", "predator.loop.train_job"]},
+        {"portfolio": ["-P", "-m", "predator.loop.train_job"]},
         limits=JobLimits(
             cpu_s=settings.training_cpu_s,
             wall_s=settings.training_wall_s,

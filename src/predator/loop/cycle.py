@@ -134,9 +134,7 @@ def _turn(record: Record, stations: Stations) -> Outcome:
     return _ended(record, diagnosis, trained, evaluated, before, lived, verdict, reason)
 
 
-def _evaluate(
-    record: Record, stations: Stations, opened: Json, trained: Json, number: int
-) -> Json:
+def _evaluate(record: Record, stations: Stations, opened: Json, trained: Json, number: int) -> Json:
     record.ring.progress.station("evaluate", f"{opened.get('gold', 0)} Gold queries")
     name = "evaluate" if number == 1 else f"evaluate-{number}"
 
@@ -187,9 +185,7 @@ def _stand_in_line(record: Record) -> None:
 
 
 def _live_now(record: Record, number: int) -> Json:
-    return record.step(
-        f"live:{number}", lambda: asdict(record.ring.desired.read().release)
-    )
+    return record.step(f"live:{number}", lambda: asdict(record.ring.desired.read().release))
 
 
 def _ended(

@@ -79,9 +79,7 @@ def _drill(record: Record, stations: Stations) -> Drilled:
         ring.deployer.wait(str(revision), 30)
         return ring.clock.now()
 
-    revision = record.act(
-        "deploy", "drill", push, lambda made: {"gitops_revision": made}
-    )
+    revision = record.act("deploy", "drill", push, lambda made: {"gitops_revision": made})
     since = float(record.step("deploy:applied", live))
     looks, decision = run_watch(record, stations, good, opened["baseline"], permit="drill")
     caught = decision == WatchDecision.ROLL_BACK

@@ -17,7 +17,6 @@ from predator.ports.releases import KeptRelease
 from predator.ports.runtime import Json
 from predator.search.desired import Holdback, LiveRelease, values_path
 
-
 EDGE = "edge-oracle"
 """The contour on which a release has to pass before production."""
 
@@ -197,7 +196,10 @@ def _settle(record: Record, stations: Stations, version: str, reference: str) ->
     kept = gold.settle(ring.releases, version, ring.clock.now(), passed_gate=True)
     ring.tracking.alias(reference, "champion")
     gold.tag_model(ring.tracking, reference, ring.releases, version)
-    stations.settled(kept)
+    try:
+        stations.settled(kept)
+    except PredatorError as error:  # a name that is missing is no reason to take a release back
+        ring.progress.note(f"its training data has no name of its own: {error}")
     return asdict(kept)
 
 

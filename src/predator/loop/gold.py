@@ -100,12 +100,15 @@ def tag_model(tracking: Tracking, reference: str, releases: Releases, version: s
         tracking.alias(reference, "gold")
 
 
-def tag_dataset(datasets: NamedRevisions, release: KeptRelease) -> str | None:
-    """Name the revision of the training data after the version; ``None`` where there is none."""
+def tag_dataset(datasets: NamedRevisions, release: KeptRelease, name: str = DATASET) -> str | None:
+    """Name the revision of the training data after the version; ``None`` where there is none.
+
+    ``name`` is the artifact: platforms that share a store of datasets have one each.
+    """
     if not release.dataset:
         return None
     major, minor = version_number(release.version)
-    return datasets.register_artifact(DATASET, f"v{major}.{minor}.0", release.dataset)
+    return datasets.register_artifact(name, f"v{major}.{minor}.0", release.dataset)
 
 
 def target(

@@ -33,7 +33,6 @@ class Rules:
     cycle_cost_usd: float
     max_experiments: int
     approval_expires_s: float
-    alert_on_degrade: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,8 @@ def run_watch(
 ) -> tuple[list[dict[str, Any]], str]:
     """Look at a release that has just replaced ``old`` until a decision or the last look.
 
-    Once policy denies ``permit`` the looking ends (``CycleCancelled``). Where the last look has too little to judge by, as many looks again wait for more.
+    Once policy denies ``permit`` the looking ends (``CycleCancelled``). Where the last look has
+    too little to judge by, as many looks again wait for more.
     """
     ring, options = record.ring, record.ring.options
     since = float(record.step("watch:since", ring.clock.now))
@@ -130,9 +131,7 @@ def _written(record: Record, candidate: str, planned: Json | None, result: Json)
         "verdict": result["verdict"],
         "passed_gate": result["verdict"] == Verdict.PASS,
     }
-    record.step(
-        "ab_test_results", lambda: record.write("ab_test_results.json", written).name
-    )
+    record.step("ab_test_results", lambda: record.write("ab_test_results.json", written).name)
     record.ring.progress.note(f"{result['verdict']}: {result['reason']}")
     return written
 
@@ -159,9 +158,7 @@ def _start(record: Record, name: str, candidate: str, share: float) -> str:
     )
 
 
-def _wait_for(
-    record: Record, stations: Stations, name: str, since: float, searches: int
-) -> None:
+def _wait_for(record: Record, stations: Stations, name: str, since: float, searches: int) -> None:
     """Until the declared searches were served and the shortest time has passed.
 
     The shortest time is by the clock; the longest by the time that this flow was awake, so that
@@ -179,9 +176,7 @@ def _wait_for(
 
     while True:
         found = record.step(f"seen:{turn}", look)
-        ring.progress.work(
-            "searches in the experiment", min(found["seen"], searches), searches
-        )
+        ring.progress.work("searches in the experiment", min(found["seen"], searches), searches)
         lasted = found["at"] - since >= options.experiment_min_s
         if (found["seen"] >= searches and lasted) or turn * pause > most:
             return

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from predator.domain.errors import InputError, PredatorError
 from predator.domain.governance import EVERYWHERE, KILL_SWITCH, Flag, Notice
 from predator.loop.operator_cycles import CycleVerbs
-from predator.loop.operator_desk import URGENT_LOCK_S, person, text
+from predator.loop.operator_desk import DRAIN_S, URGENT_LOCK_S, person, text
 from predator.loop.operator_governance import ApprovalVerbs, FlagVerbs, OverrideVerbs
 from predator.loop.operator_tokens import TokenVerbs
 from predator.loop.operator_views import Views, kill_switch_rows
@@ -27,13 +27,15 @@ class Switched:
 
     ``stopped`` names the contours that are stopped now (a row for ``all`` outweighs a start of
     one). ``recorded`` is false where the stop holds but the operators' journal could not be
-    written; people are told then.
+    written; people are told then. ``drained`` is false where an effect that was allowed just
+    before the stop had not come to its end within half a second.
     """
 
     environment: str
     engaged: bool
     stopped: tuple[str, ...]
     recorded: bool = True
+    drained: bool = True
 
 
 class Operator(CycleVerbs, ApprovalVerbs, OverrideVerbs, FlagVerbs, TokenVerbs, Views):
@@ -46,12 +48,14 @@ class Operator(CycleVerbs, ApprovalVerbs, OverrideVerbs, FlagVerbs, TokenVerbs, 
     def stop(self, contour: str = EVERYWHERE, *, actor: str, reason: str = "") -> Switched:
         """Engage the kill switch on ``contour`` or everywhere.
 
-        Returns once the row is durable and was read back. Needs nothing but the flags: neither
+        Returns once the row is durable and was read back, and what was allowed before it is
+        through. Needs nothing but the flags: neither
         the flow database nor the journal can hold it up.
         """
         self._known(contour, everywhere=True)
         reason = text(reason or NO_REASON, "reason")
         rows = self._switch(contour, True, person(actor), reason)
+        drained = self.desk.drained(DRAIN_S)
         recorded = False
         with suppress(Exception):
             given = {"contour": contour, "reason": reason}
@@ -59,7 +63,7 @@ class Operator(CycleVerbs, ApprovalVerbs, OverrideVerbs, FlagVerbs, TokenVerbs, 
             recorded = True
         note = "" if recorded else " The operators' journal could not be written."
         self._announce("stopped", contour, actor, f"{reason}.{note}")
-        return Switched(contour, True, self._stopped(rows), recorded)
+        return Switched(contour, True, self._stopped(rows), recorded, drained)
 
     def start(self, contour: str, *, actor: str, reason: str) -> Switched:
         """Disengage the kill switch of ``contour`` (or the row for everywhere)."""

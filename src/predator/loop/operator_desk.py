@@ -39,6 +39,7 @@ MOST_TEXT = 500
 """Characters of a reason or a name."""
 
 JOURNAL_LOCK_S = 10.0
+DRAIN_S = 0.5
 URGENT_LOCK_S = 0.3
 """A stop is acknowledged within a second, whoever holds the journal."""
 
@@ -60,7 +61,8 @@ class Desk:
     ``production`` are the contours where an override needs a second person. ``gates(contour)``
     gives the contour's own gates by name, ``anchor(cycle_id)``
     the head of a cycle's journal as it was kept elsewhere. ``releases`` says which versions are
-    stable and which are Gold. ``later`` runs what nobody waits for.
+    stable and which are Gold. ``drained(timeout_s)`` waits for effects that were allowed before a
+    stop (``ports.fence``). ``later`` runs what nobody waits for.
     """
 
     flags: Flags
@@ -81,6 +83,7 @@ class Desk:
     gates: Callable[[str], Mapping[str, Gate]] = lambda _: {}
     releases: Releases | None = None
     anchor: Callable[[str], str | None] = lambda _: None
+    drained: Callable[[float], bool] = lambda _: True
     secret: Callable[[int], bytes] = secrets.token_bytes
     later: Callable[[Callable[[], None]], None] = _in_a_thread
     lock: Lock = field(default_factory=Lock, repr=False)

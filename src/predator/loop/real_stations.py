@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from predator.domain.canonical import digest_of
-from predator.domain.documents import Document, Query
 from predator.domain.errors import PredatorError
 from predator.domain.release import Release
 from predator.domain.verdicts import Verdict, WatchDecision
@@ -30,11 +29,10 @@ from predator.loop.replica import Replica, keep_release
 from predator.loop.ring import Sources, timestamp
 from predator.loop.stations import Situation
 from predator.loop.train_job import job_inputs, job_spec, read_portfolio
-from predator.policy.gates import Gate
+from predator.policy.gates import Gate, to_evaluation_gates, with_overrides
 from predator.ports.datasets import DatasetVersion
 from predator.ports.releases import KeptRelease
 from predator.ports.runtime import Json
-from predator.search.desired import LiveRelease
 from predator.search.serving.agent import load_release
 from predator.search.serving.ingest import embedding_text
 
@@ -152,7 +150,9 @@ class RealStations:
                 documents,
                 sources.encode_all([embedding_text(document) for document in documents]),
                 texts,
-                np.stack([sources.encoder.encode_query(text) for text in texts]),
+                np.asarray(
+                    [sources.encoder.encode_query(text) for text in texts], np.float32
+                ).reshape(len(texts), sources.encoder.dim),
             ),
             job_spec(seed=ring.options.seed, dim=sources.encoder.dim),
         )
@@ -200,6 +200,8 @@ class RealStations:
             for name, release in (("baseline", live), ("candidate", candidate))
         }
         measured = profile(replica.engine(live), replica.engine(candidate), labels.gold)
+        gates = self._gates_now(record)
+        cost_max = to_evaluation_gates(gates).cost_per_1k_usd_max
         inputs = deciders.evaluate_inputs(
             scores["candidate"].ndcg,
             scores["baseline"].ndcg,
@@ -214,7 +216,7 @@ class RealStations:
                 options.category_delta_rel_min,
                 options.latency_delta_rel_max,
                 options.latency_floor_ms,
-                options.cost_per_1k_usd_max,
+                options.cost_per_1k_usd_max if cost_max is None else cost_max,
                 options.alpha,
                 options.power,
             ),
@@ -229,7 +231,14 @@ class RealStations:
             "recall_at_20": {name: one.mean("R@20") for name, one in scores.items()},
             "precision_at_10": {name: one.mean("P@10") for name, one in scores.items()},
         }
-        self._check_floors(record, evaluated, scores, number)
+        levels = {
+            "ndcg_at_10": (scores["baseline"].mean(), scores["candidate"].mean()),
+            "latency_p95": (
+                measured.baseline_p95_ms if measured else None,
+                measured.candidate_p95_ms if measured else None,
+            ),
+        }
+        self._check_levels(record, evaluated, gates, levels, number)
         record.write("evaluation.json", evaluated)
         _keep_metrics(record, scores["candidate"], evaluated)
         return evaluated
@@ -270,8 +279,13 @@ class RealStations:
         options, until = record.ring.options, record.ring.clock.now() - SETTLE_S
         seen = self._sources.feedback.impressions(since - 1, until, experiment)
         judged = list(seen)[: plan["searches"]]
+        csat_min = to_evaluation_gates(self._gates_now(record)).csat_min
         inputs = deciders.judge_experiment_inputs(
-            deciders.to_plan_experiment(plan), judged, options.csat_min, options.power, releases
+            deciders.to_plan_experiment(plan),
+            judged,
+            options.csat_min if csat_min is None else csat_min,
+            options.power,
+            releases,
         )
         return {
             **record.decide("judge_experiment", "judge_experiment", inputs),
@@ -328,7 +342,7 @@ class RealStations:
 
     def settled(self, kept: KeptRelease) -> None:
         if isinstance(self._sources.datasets, NamedRevisions):
-            tag_dataset(self._sources.datasets, kept)
+            tag_dataset(self._sources.datasets, kept, self._sources.dataset_name)
 
     def _replica(self, record: Record, opened: Json) -> tuple[Replica, dict[str, float]]:
         digest = opened["corpus"]
@@ -377,10 +391,35 @@ class RealStations:
             found.append(replica.index.documents[row].category if row is not None else "unknown")
         return found
 
-    def _check_floors(
-        self, record: Record, evaluated: dict[str, Any], scores: Mapping[str, Scores], number: int
+    def _gates_now(self, record: Record) -> Mapping[str, Gate]:
+        """The contour's quality gates, with the levels that people have set by override."""
+        governance, contour = record.ring.governance, record.ring.options.contour
+        granted = governance.overrides.list(contour)
+        return with_overrides(self._gates, granted, contour, record.ring.clock.now())
+
+    def _check_levels(
+        self,
+        record: Record,
+        evaluated: dict[str, Any],
+        gates: Mapping[str, Gate],
+        levels: Mapping[str, tuple[float | None, float | None]],
+        number: int,
     ) -> None:
-        """The contour's quality gates with the floors that people have set."""
+        """Floors and ceilings beside the relative gates: one that does not hold ends a PASS."""
+        found: dict[str, Any] = {}
+        for name, (baseline, candidate) in levels.items():
+            gate = gates.get(name)
+            if gate is None or gate.limit is None:
+                continue
+            inputs = deciders.gate_inputs(replace(gate, delta_rel=None), baseline, candidate)
+            result = record.decide(f"gate-{name}-{number}", "gate", inputs)
+            found[name] = {**result, "limit": gate.limit, "override": gate.override_id}
+        evaluated["gates"] = found
+        broken = [one for one in found.values() if one["held"] is not True]
+        if broken and evaluated["verdict"] == Verdict.PASS:
+            missing = any(one["held"] is None for one in broken)
+            evaluated["verdict"] = str(Verdict.ERROR if missing else Verdict.FAIL)
+            evaluated["reason"] = "; ".join(one["reason"] for one in broken)
 
 
 def _keep_metrics(record: Record, scores: Scores, evaluated: Json) -> None:

@@ -39,7 +39,7 @@ FENCED = frozenset({"start_experiment", "promote", "register_model", "keep_gold"
 Describe = Callable[[Any], Mapping[str, Any]]
 
 
-class CycleCancelled(PredatorError):
+class CycleCancelled(PredatorError):  # noqa: N818 - the outcome is called cancelled
     """A person asked this cycle to stop."""
 
 
@@ -129,7 +129,8 @@ class Record:
 
         def attempt(more: Context) -> Callable[[], Json]:
             given = {**(context or {}), **more}
-            return lambda: self._attempt(name, kind, effect, work, describe, given, subject, release)
+            about = subject, release
+            return lambda: self._attempt(name, kind, effect, work, describe, given, *about)
 
         found = self.step(name, attempt({}))
         if "pending" in found:

@@ -23,7 +23,6 @@ from predator.ports.releases import Releases
 from predator.ports.tracking import Tracking
 from predator.ports.trainer import Trainer
 
-
 ServedLast = Callable[[str, float, float], float | None]
 """(release, since, until) → when users last got it in that time, if they did."""
 
@@ -83,6 +82,7 @@ class Sources:
     trainer: Trainer
     encoder: Encoder
     encode_all: EncodeAll
+    dataset_name: str = "predator-dataset"
 
 
 def timestamp(at: float) -> str:

@@ -96,8 +96,7 @@ def withdraw(record: Record) -> None:
             "watched": watched,
             "revision": revision if live else None,
             "before": asdict(ring.desired.before(revision)) if live and revision else None,
-            "experiment": wanted.experiment is not None
-            and wanted.experiment.id == f"exp-{cycle}",
+            "experiment": wanted.experiment is not None and wanted.experiment.id == f"exp-{cycle}",
         }
 
     try:
@@ -158,9 +157,8 @@ def _allowed(record: Record, step: str, target: LiveRelease, why: str, restore: 
         )
     except PolicyDenied:
         reason = f"it is not whole: {'; '.join(missing)}" if missing else "policy denied it"
-        record.notify(
-            f"{step}:held", "critical", f"No rollback to {target.version}: the contour holds", reason
-        )
+        title = f"No rollback to {target.version}: the contour holds"
+        record.notify(f"{step}:held", "critical", title, reason)
         raise
 
 
@@ -175,9 +173,7 @@ def _restore(
             cure="judge that one by its own watch",
         )
     _flip(ring, good)
-    return ring.desired.restore(
-        bad_revision, f"Roll back to {good.version}: {why}"[:200], trailers
-    )
+    return ring.desired.restore(bad_revision, f"Roll back to {good.version}: {why}"[:200], trailers)
 
 
 def _flip(ring: Ring, target: LiveRelease) -> None:

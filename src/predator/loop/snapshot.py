@@ -12,9 +12,7 @@ from predator.domain.errors import IntegrityError
 from predator.ports.object_store import ObjectStore
 
 
-def keep(
-    objects: ObjectStore, documents: Sequence[Document], arrivals: Mapping[str, float]
-) -> str:
+def keep(objects: ObjectStore, documents: Sequence[Document], arrivals: Mapping[str, float]) -> str:
     """Put the documents, each with its time of arrival (unix s), into the store; its digest."""
     lines = [json.dumps([asdict(d), arrivals.get(d.id)], ensure_ascii=False) for d in documents]
     return objects.put(zlib.compress("\n".join(lines).encode("utf-8", "surrogatepass"), 3))

@@ -211,7 +211,7 @@ def test_another_url_is_refused_and_not_repeated(url: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_a_postgres_url_gets_its_driver_and_hides_its_password(scheme: str) -> None:
-    parsed = urls.parse(f"{scheme}://user:canary@127.0.0.1:1/name")
+    parsed = urls.parse(f"{scheme}://user:canary@127.0.0.1:1/name?sslpassword=canary")
     database = Database(parsed, busy_timeout_s=1)
     assert database.url == "postgresql+psycopg://user:***@127.0.0.1:1/name"
     assert database.file is None

@@ -54,9 +54,10 @@ def test_killed_two_hundred_times(tmp_path: Path) -> None:
     killed_until_done(url, tmp_path, kills=200, steps=2000)
 
 
-def frozen_past_their_leases(url: str, folder: Path, *, times: int, pause_s: float = 0.02) -> None:
+def frozen_past_their_leases(
+    url: str, folder: Path, *, times: int, steps: int = 40, pause_s: float = 0.02
+) -> None:
     """Freeze whoever runs the flow, until another one has taken over; then thaw it."""
-    steps = 40
     log = folder / "log"
     flows = DbosFlows(url)
     with Nursery(url, folder, lease_s=1.0) as nursery:
@@ -109,11 +110,13 @@ def longer_than(log: Path, length: int) -> bool:
 
 
 def test_a_frozen_worker_finds_itself_fenced(tmp_path: Path) -> None:
-    frozen_past_their_leases(f"sqlite:///{tmp_path}/runtime.db", tmp_path, times=1, pause_s=0.1)
+    frozen_past_their_leases(
+        f"sqlite:///{tmp_path}/runtime.db", tmp_path, times=1, steps=15, pause_s=0.1
+    )
 
 
 def test_so_does_it_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
-    frozen_past_their_leases(postgres_url, tmp_path, times=3)
+    frozen_past_their_leases(postgres_url, tmp_path, times=2)
 
 
 @pytest.mark.nightly

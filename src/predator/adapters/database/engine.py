@@ -44,7 +44,8 @@ class Database:
     @property
     def url(self) -> str:
         """Where it is, without a password."""
-        return self._url.render_as_string(hide_password=True)
+        shown = self._url.difference_update_query(["password", "sslpassword"])
+        return shown.render_as_string(hide_password=True)
 
     @property
     def file(self) -> Path | None:

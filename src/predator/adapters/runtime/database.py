@@ -22,8 +22,11 @@ _BUSY_MS = 30_000
 _IDLE_MS = 5_000
 
 
-def open_engine(url: str, *, connections: int = 8) -> Engine:
-    """An engine for ``sqlite:///FILE`` or ``postgresql://…``; ``InputError`` for anything else."""
+def open_engine(url: str, *, connections: int = 8, ping: bool = False) -> Engine:
+    """An engine for ``sqlite:///FILE`` or ``postgresql://…``; ``InputError`` for anything else.
+
+    ``ping``: try a pooled connection before each use, for who does not try again as workers do.
+    """
     import sqlalchemy
 
     try:
@@ -38,7 +41,7 @@ def open_engine(url: str, *, connections: int = 8) -> Engine:
         return engine
     if kind == "postgresql":
         engine = sqlalchemy.create_engine(
-            parsed.set(drivername="postgresql+psycopg"), pool_size=connections, pool_pre_ping=True
+            parsed.set(drivername="postgresql+psycopg"), pool_size=connections, pool_pre_ping=ping
         )
         sqlalchemy.event.listen(engine, "connect", _on_postgres)
         return engine

@@ -41,7 +41,7 @@ class DbosFlows:
 
     def __init__(self, url: str) -> None:
         """``url``: ``sqlite:///FILE`` or ``postgresql://…``. The tables are made if need be."""
-        self._engine = open_engine(url, connections=4)
+        self._engine = open_engine(url, connections=4, ping=True)
         self._open()
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from predator.ports.runtime import FlowCancelled, FlowFenced, FlowStopped, Json
@@ -33,8 +34,6 @@ class FlowRun:
 
     def run(self, work: Callable[[], Json]) -> Json:
         """What ``work`` returns, or what it raises; :class:`FlowStopped` at once on ``abandon``."""
-        from contextvars import copy_context
-
         context = copy_context()
         name = f"flow {self.flow_id}"
         threading.Thread(
@@ -82,8 +81,21 @@ class FlowRun:
     def check_owner(self) -> None:
         """Raise where the flow has been told to stop, or no longer belongs to this run of it."""
         self.check()
-        if self.system.get_workflow_owner(self.flow_id) != self.owner:
+        if self._owner() != self.owner:
             raise self.lost()
+
+    def _owner(self) -> str | None:
+        """DBOS's ``get_workflow_owner`` in one round trip: this is asked before every step."""
+        from dbos._schemas.system_database import SystemSchema
+        from sqlalchemy import select
+
+        flows = SystemSchema.workflow_status.c
+        query = select(flows.owner_xid).where(flows.workflow_uuid == self.flow_id)
+        with self.system.engine.connect() as connection:
+            # SQLite reads without a transaction anyway, and would lose its own setting.
+            sqlite = connection.dialect.name == "sqlite"
+            options = {} if sqlite else {"isolation_level": "AUTOCOMMIT"}
+            return connection.execution_options(**options).scalar(query)
 
     def lost(self) -> FlowStopped:
         """Why the flow no longer belongs to this run; it stops by it."""

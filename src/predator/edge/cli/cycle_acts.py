@@ -27,7 +27,10 @@ def request(
         if as_json:
             print_json({"cycle_id": cycle_id, "contour": where, "state": "queued"})
             return
-        say(f"queued {cycle_id} on {where}", f"see `predator cycle show {cycle_id}`")
+        say(
+            f"queued {cycle_id} on {where}",
+            f"a worker takes it (`predator worker`); see `predator cycle show {cycle_id}`",
+        )
 
 
 def cancel(
@@ -70,10 +73,11 @@ def rollback(
         if as_json:
             print_json({**plain(found), "contour": where, "to_version": to_version})
         else:
-            say(f"rollback of {where} to {to_version or 'what was live before'}: {found.state}")
+            target = to_version or "the newest other stable version"
+            say(f"rollback of {where} to {target}: {found.state}")
             say(f"its id is {flow_id}")
             if found.state == "queued":
-                say("no worker has taken it yet; it is kept until one does")
+                say("no worker has taken it yet (`predator worker`); it is kept until one does")
         if found.state in {"failed", "cancelled"}:
             raise PredatorError(f"the rollback {found.state}: {found.error or 'it was stopped'}")
 

@@ -116,8 +116,8 @@ def _print_actions(actions: Sequence[Mapping[str, Any]]) -> None:
     for action in actions:
         details = {name: value for name, value in action.items() if name not in own}
         rows.append(
-            (action["sequence"], action["type"], action["status"], f"{action['duration_sec']:.1f}",
-             json.dumps(details, ensure_ascii=False)[:110])
+            (action.get("sequence"), action.get("type"), action.get("status"),
+             action.get("duration_sec"), json.dumps(details, ensure_ascii=False)[:110])
         )  # fmt: skip
     print_table(("#", "action", "status", "seconds", "details"), rows, "no actions yet")
 

@@ -279,7 +279,8 @@ def replay(cycle_id: CycleId, as_json: AsJson = False, set_: Set = None) -> None
 def rollback(
     reason: Reason,
     to: Annotated[
-        str | None, typer.Option(help="A version such as v1.0 (default: what was live before).")
+        str | None,
+        typer.Option(help="Such as v1.0 (default: the newest stable one that is not live)."),
     ] = None,
     contour: Contour = None,
     wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for it.")] = 10,
@@ -287,7 +288,7 @@ def rollback(
     as_json: AsJson = False,
     set_: Set = None,
 ) -> None:
-    """Go back to a release that was live, also while the kill switch is engaged."""
+    """Go back to a stable release, also while the kill switch is engaged."""
     from predator.edge.cli import cycle_acts
 
     cycle_acts.rollback(to, contour, reason, actor, wait, as_json, set_ or [])

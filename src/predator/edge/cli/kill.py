@@ -8,14 +8,10 @@ from collections.abc import Sequence
 from predator.domain.governance import EVERYWHERE
 from predator.edge.cli.desk import at_desk, now, who
 from predator.edge.cli.people import acts_of
-from predator.edge.cli.shown import plain, print_json, print_table, say
+from predator.edge.cli.shown import print_json, print_table, say
 from predator.edge.cli.times import moment, stamp
 from predator.loop.operator import Switched
 from predator.loop.operator_desk import text
-from predator.ports.fence import Fence
-
-DRAIN_S = 0.4
-"""How long a stop waits for effects that were allowed just before it."""
 
 
 def switch_on(
@@ -25,16 +21,15 @@ def switch_on(
     text(reason, "reason")
     with at_desk(pairs) as office:
         switched = office.operator.stop(contour, actor=who(actor), reason=reason)
-        drained = _drained(office.stores.fence)
         if as_json:
-            print_json({**plain(switched), "drained": drained})
+            print_json(switched)
         else:
             say(
                 f"stopped {_where(contour)} at {stamp(now(office))}",
                 _stopped(switched),
                 f"written to {office.stores.database.url}",
             )
-            if not drained:
+            if not switched.drained:
                 say("one effect that was allowed before it is still under way; it is the last")
             if not switched.recorded:
                 say("the stop holds, but the journal of operators could not be written")
@@ -89,14 +84,6 @@ def show_switch(contour: str, as_json: bool, pairs: Sequence[str]) -> None:
                 f"last {done} {_where(str(given.get('contour')))} by {act['actor']} "
                 f"{moment(act['at'], now(office))}: {given.get('reason')}"
             )
-
-
-def _drained(fence: Fence) -> bool:
-    """Whether every effect that was allowed before is through. The stop holds either way."""
-    try:
-        return fence.drained(DRAIN_S)
-    except OSError:
-        return False
 
 
 def _where(contour: str) -> str:

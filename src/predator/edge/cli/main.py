@@ -76,6 +76,19 @@ def serve(
 
 
 @app.command()
+def worker(
+    run_folder: Annotated[Path | None, typer.Option("--run", help="A run's folder.")] = None,
+    url: Annotated[str | None, typer.Option(help="The platform's address.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=16, help="Cycles at once.")] = 2,
+    set_: Set = None,
+) -> None:
+    """The loop beside a running platform: scheduled, signalled and requested cycles."""
+    from predator.edge.cli.worker import work
+
+    work(run_folder, url, concurrency, set_ or [])
+
+
+@app.command()
 def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,

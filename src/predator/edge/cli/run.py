@@ -20,13 +20,14 @@ import numpy as np
 
 from predator.bootstrap.governed import Stores, stores_of
 from predator.bootstrap.home import Home, Run
-from predator.bootstrap.optimizer import worker_of
+from predator.bootstrap.optimizer import worker_of, write_labels
 from predator.bootstrap.platform import FIRST_VERSION, collection_of, found_platform
 from predator.bootstrap.ring import quality_gates_of, ring_of, sources_of
-from predator.config import SECRETS, Settings
+from predator.config import SECRETS, Settings, load_contour
 from predator.domain.errors import PredatorError
 from predator.edge.cli.options import check_writable, passed_on, settings_from, write_json
 from predator.edge.cli.progress import ConsoleProgress
+from predator.edge.cli.rehearse import rehearse
 from predator.edge.cli.serve import bind
 from predator.edge.cli.story import Stage, story
 from predator.edge.cli.summary import print_summary, to_json
@@ -69,6 +70,9 @@ def run_local(
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     settings = settings_from(pairs, seed=seed)
     check_writable(json_file)
+    if load_contour(settings).self_improvement.mock_signals:
+        rehearse(settings, cycles, json_file)
+        return
     if settings.port:
         bind(settings.host, settings.port).close()
     Home(settings).make()
@@ -164,6 +168,8 @@ def _bring_up(ground: _Ground, stack: ExitStack) -> Stage:
     progress.note(f"{url} (API: {url}/docs, metrics: {url}/metrics)")
     world_file = run.folder / "world.json"
     world_file.write_text(json.dumps({"groups": ground.world.questions()}))
+    last = len(ground.world.waves) - 1
+    write_labels(run, ground.world.labels(last, settings.training_queries, settings.gold_queries))
     stores: Stores = stores_of(settings)
     stack.callback(stores.database.close)
     ring = ring_of(settings, run, url, stores, progress)

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 _WIDE = 170
 """Columns where nobody looks: a file or a pipe has no edge to fold at."""
 
-_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_OF_SIDES = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_SIDES = "\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""What turns the direction of a text, so that it reads as something else."""
+
+_UNSAFE = re.compile(f"[\x7f-\x9f\u2028\u2029\ud800-\udfff{_SIDES}]")
+"""What JSON lets through and a terminal might obey."""
 
 
 def plain(value: Any) -> Any:
@@ -46,7 +49,7 @@ def safe(text: object) -> str:
 
 
 def _safe(char: str) -> str:
-    if char.isprintable() and not _OF_SIDES.match(char):
+    if char.isprintable() and not _UNSAFE.match(char):
         return char
     return " " if char.isspace() else f"\\x{ord(char):02x}"
 

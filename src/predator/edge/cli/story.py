@@ -1,10 +1,10 @@
-"""The story that ``predator run`` tells: users search, the world shifts, the ring turns, a drill."""
+"""The story of ``predator run``: users search, the world shifts, the ring turns, a drill."""
 
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 

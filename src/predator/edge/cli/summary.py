@@ -141,7 +141,7 @@ def _print_cycle(outcome: Outcome, console: Console) -> None:
     if "cycle_s" in times:
         console.print(
             f"[bold]Time[/]   first action {times.get('reaction_s', 0):.1f} s after the signal, "
-            f"verdict after {times['cycle_s']:.0f} s and {times['experiment_s']:.0f} s of experiment"
+            f"verdict after {times['cycle_s']:.0f} s + {times['experiment_s']:.0f} s of experiment"
         )
     experiment = outcome.experiment
     if experiment:

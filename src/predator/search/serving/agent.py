@@ -130,7 +130,7 @@ def load_release(data: bytes) -> Release:
 
     try:
         return Release.from_json(json.loads(data))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise PredatorError(f"the release bundle cannot be read: {error}") from error
 
 

@@ -1,0 +1,101 @@
+"""When a cycle starts by itself: by the contour's schedule, or because a signal fired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from predator.domain.readings import NoData, Reading, Value
+from predator.loop.contract import row
+from predator.loop.labels import Labels
+from predator.loop.monitor import OF_LAST, Assessment, detect
+from predator.loop.observe import judged_ndcg
+from predator.loop.stations import Situation
+from predator.ports.cycles import Cycles
+from predator.ports.feedback import Feedback
+from predator.ports.runtime import Flows, Json
+
+BASELINE_WINDOWS = 3
+
+
+class Timetable:
+    """Starts a contour's cycles, each once whichever worker's turn it is.
+
+    ``due`` gives when the cycle after one at a given time has to start (unix s). Ticks that were
+    missed while nobody ran are made up for by one cycle; a clock set back repeats none.
+    """
+
+    def __init__(
+        self,
+        contour: str,
+        cycles: Cycles,
+        flows: Flows,
+        due: Callable[[float], float],
+        started: float,
+    ) -> None:
+        self._contour, self._cycles, self._flows = contour, cycles, flows
+        self._due, self._started = due, started
+
+    def tick(self, now: float, trigger: Mapping[str, Any]) -> str | None:
+        """Start the scheduled cycle that is due, if one is; its id."""
+        last = max(
+            (entry.requested_at for entry in self._cycles.list(self._contour, limit=200)
+             if entry.trigger.get("type") == trigger["type"]),
+            default=self._started,
+        )  # fmt: skip
+        at = self._due(last)
+        if now < at:
+            return None
+        return self.start(f"schedule:{self._contour}:{at:.0f}", trigger, now)
+
+    def signal(self, situation: Situation, now: float, cooldown_s: float) -> str | None:
+        """Start the cycle of a signal, one for each ``cooldown_s``; its id."""
+        if situation.signal is None:
+            return None
+        turn = int(now // cooldown_s)
+        key = f"signal:{self._contour}:{situation.signal.trigger}:{turn}"
+        return self.start(key, situation.trigger, now, situation.to_json())
+
+    def start(
+        self, key: str, trigger: Mapping[str, Any], now: float, situation: Json | None = None
+    ) -> str:
+        """Register and enqueue a cycle; the same ``key`` again is the same cycle."""
+        cycle_id = self._cycles.open(key, self._contour, dict(trigger), now)
+        asked = {"cycle_id": cycle_id, "contour": self._contour, "trigger": dict(trigger)}
+        self._flows.enqueue("cycle", cycle_id, {**asked, "situation": situation})
+        return cycle_id
+
+
+def situation_of(
+    feedback: Feedback,
+    labels: Labels,
+    live_since: float,
+    now: float,
+    window_s: float,
+    needed: int,
+) -> tuple[Situation | None, Assessment]:
+    """The newest windows of NDCG@10 against the first ones since the live release went live.
+
+    No situation where the baseline itself cannot be measured.
+    """
+    until = live_since + BASELINE_WINDOWS * window_s
+    since = max(until, now - OF_LAST * window_s)
+    baseline: Reading = NoData("the live release has not been live for long enough")
+    if now - window_s >= until:
+        baseline = judged_ndcg(feedback.impressions(live_since, until), labels, until)
+    if not isinstance(baseline, Value):
+        return None, Assessment(None, f"no baseline: {baseline}", True)
+    readings = _windows(feedback, labels, since, now, window_s)
+    found = detect(row("ndcg_at_10"), baseline, readings, needed)
+    return Situation(found.signal, baseline, live_since, until, since, now), found
+
+
+def _windows(
+    feedback: Feedback, labels: Labels, since: float, now: float, window_s: float
+) -> Sequence[Reading]:
+    starts = [now - number * window_s for number in range(OF_LAST, 0, -1)]
+    return [
+        judged_ndcg(feedback.impressions(start, start + window_s), labels, start + window_s)
+        for start in starts
+        if start >= since - 1e-6
+    ]
