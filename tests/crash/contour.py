@@ -244,7 +244,9 @@ def ring_of(contour: Contour, moments: Moments, *, busy_timeout_s: float = 30.0)
         contour.note("notice", notice.key)
 
     rules = Rules(CONTOUR, FLAGS, 1000, 500.0, 1.0, 1, 60.0)
-    fence = FileFence(contour.folder / "effects.lock") if database.sqlite else PostgresFence(database)
+    fence = (
+        FileFence(contour.folder / "effects.lock") if database.sqlite else PostgresFence(database)
+    )
     governance = Governance(
         rules,
         SqlFlags(database),

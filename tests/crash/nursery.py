@@ -77,15 +77,18 @@ def be_worker(orders: Orders) -> None:
     moments = Moments(Fate(orders), fine=orders.fine)
     flows = flows_of(contour, moments, busy_timeout_s=orders.busy_timeout_s)
     faults = Faults(contour.folder, orders.fault)
-    with faults, DbosWorker(
-        contour.flows_url,
-        orders.executor_id,
-        flows,
-        queues={"cycles": 1},
-        heartbeat_s=orders.lease_s / 5,
-        lease_s=orders.lease_s,
-        poll_s=0.02,
-    ) as worker:
+    with (
+        faults,
+        DbosWorker(
+            contour.flows_url,
+            orders.executor_id,
+            flows,
+            queues={"cycles": 1},
+            heartbeat_s=orders.lease_s / 5,
+            lease_s=orders.lease_s,
+            poll_s=0.02,
+        ) as worker,
+    ):
         while os.getppid() != 1:
             time.sleep(0.01)
             if orders.flow_id:

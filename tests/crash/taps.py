@@ -19,6 +19,8 @@ from predator.ports.runtime import Json, Runtime
 
 At = Callable[[str], None]
 
+DIGITS = "0123456789"
+
 WRITES: Mapping[str, tuple[str, ...]] = {
     "git": ("commit",),
     "releases": ("keep", "mark"),
@@ -81,7 +83,8 @@ class _Tapped:
             self._moments.fine(before)
             result = found(*given, **named)
             if attribute == "append_once":
-                self._moments.coarse(f"journal:{given[0]}")
+                # Each failed attempt has a number of its own.
+                self._moments.coarse(f"journal:{given[0].rstrip(DIGITS)}")
             self._moments.fine(after)
             return result
 

@@ -1,2 +1,10 @@
 def names():
-    return ["mlflow.tracking","dbos","psycopg","mlflow.store.tracking.sqlalchemy_store","mlflow.store.model_registry.sqlalchemy_store","cedarpy","scipy.stats"]
+    return [
+        "mlflow.tracking",
+        "dbos",
+        "psycopg",
+        "mlflow.store.tracking.sqlalchemy_store",
+        "mlflow.store.model_registry.sqlalchemy_store",
+        "cedarpy",
+        "scipy.stats",
+    ]

@@ -293,25 +293,27 @@ class TestRun:
         assert second["cycle_id"] > first["cycle_id"]
 
 
+@pytest.fixture(scope="module")
+def url(place: Place, result: dict[str, Any]) -> Iterator[str]:
+    server = place.start("serve", "--with-parent", port=0, model="model", max_tokens=32)
+    assert server.stdout is not None
+    yield server.stdout.readline().strip()
+    server.communicate(timeout=GRACE_S)
+
+
+@pytest.fixture(scope="module")
+def worker(place: Place, url: str) -> Iterator[None]:
+    worker = place.start("worker", "--url", url, model="model", max_tokens=32)
+    assert worker.stdout is not None
+    assert worker.stdout.readline().startswith("working on local as ")
+    yield
+    worker.send_signal(signal.SIGTERM)
+    _, errors = worker.communicate(timeout=GRACE_S)
+    assert worker.returncode == 0, errors[-2000:]
+
+
 class TestOperated:
     """What an operator does beside a platform that serves: through the CLI, to a worker."""
-
-    @pytest.fixture(scope="class")
-    def url(self, place: Place, result: dict[str, Any]) -> Iterator[str]:
-        server = place.start("serve", "--with-parent", port=0, model="model", max_tokens=32)
-        assert server.stdout is not None
-        yield server.stdout.readline().strip()
-        server.communicate(timeout=GRACE_S)
-
-    @pytest.fixture(scope="class")
-    def worker(self, place: Place, url: str) -> Iterator[None]:
-        worker = place.start("worker", "--url", url, model="model", max_tokens=32)
-        assert worker.stdout is not None
-        assert worker.stdout.readline().startswith("working on local as ")
-        yield
-        worker.send_signal(signal.SIGTERM)
-        _, errors = worker.communicate(timeout=GRACE_S)
-        assert worker.returncode == 0, errors[-2000:]
 
     def wait_for(self, place: Place, cycle_id: str) -> dict[str, Any]:
         deadline = time.monotonic() + 60

@@ -167,7 +167,8 @@ class TestApprovals:
 
         url, story = founded.home.flows_url(founded.run), f"story-{founded.run.folder.name}"
         flows = {"cycle": waits, "story": waits, "rollback": restores}
-        with worker_of(url, "tests", flows, founded.settings) as worker:
+        queues = {"local.cycles": 2, "local.urgent": 2}
+        with worker_of(url, "tests", flows, founded.settings, queues=queues) as worker:
             handles = [
                 worker.run("cycle", own.cycle_id, {"id": own.id}),
                 worker.run("story", story, {"id": told.id}),

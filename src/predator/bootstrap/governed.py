@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from predator.adapters.clock import SystemClock
 from predator.bootstrap.home import Home
 from predator.config import Settings, load_contour
+from predator.contours.load import packaged
 from predator.contours.meaning import policy_defaults, receiver
+from predator.contours.model import NAMES, Contour
 from predator.contours.secret_reference import resolve
-from predator.loop.governance import Governance, Rules
-from predator.loop.record import DEGRADATION
+from predator.loop.governance import DEGRADATION, Governance, Rules
 
 if TYPE_CHECKING:
     from predator.adapters.database.engine import Database
@@ -93,6 +94,11 @@ def governance_of(settings: Settings, stores: Stores) -> Governance:
     )
 
 
+def contour_of(settings: Settings, name: str) -> Contour:
+    """What a contour's file says: ours as it was loaded, another one as it is packaged."""
+    return load_contour(settings) if name == settings.contour else packaged(name)
+
+
 def rules_of(settings: Settings) -> Rules:
     """The numbers and default flags of the contour."""
     contour = load_contour(settings)
@@ -113,12 +119,12 @@ def _notifier(settings: Settings, database: Database) -> Notifier:
     from predator.adapters.notifier.outbox import Outbox
     from predator.adapters.notifier.slack import SlackWebhook
 
-    contour = load_contour(settings)
-
     def send(notice: Notice) -> None:
-        reference = receiver(contour, degradation=notice.key.endswith(DEGRADATION))
+        degradation = notice.key.endswith(DEGRADATION)
+        contours = [notice.contour] if notice.contour in NAMES else NAMES
+        found = [receiver(contour_of(settings, name), degradation=degradation) for name in contours]
         # A secret that is missing holds up the news, which wait in the outbox, and nothing else.
-        if reference is not None:
+        for reference in {reference for reference in found if reference is not None}:
             SlackWebhook(resolve(reference))(notice)
 
     return Outbox(database, send)

@@ -19,6 +19,7 @@ from predator.config import Settings, load_contour
 from predator.contours.meaning import next_cycle
 from predator.domain.documents import Query
 from predator.domain.errors import InputError, PredatorError
+from predator.loop import queues
 
 if TYPE_CHECKING:
     from predator.adapters.runtime.dbos_worker import DbosWorker
@@ -38,7 +39,7 @@ def worker_of(
     flows: Mapping[str, Flow],
     settings: Settings,
     *,
-    queues: Mapping[str, int] | None = None,
+    queues: Mapping[str, int],
 ) -> DbosWorker:
     """A worker on the flows' database; what it left unfinished goes on at once."""
     from predator.adapters.runtime.dbos_worker import DbosWorker
@@ -112,6 +113,11 @@ class Optimizer:
         from predator.loop.people import roll_back_flow
 
         return {"cycle": self._cycle, "rollback": roll_back_flow(self._register)}
+
+    def queues(self, concurrency: int) -> Mapping[str, int]:
+        """How many flows of each queue this worker runs at once."""
+        contour = self._settings.contour
+        return {queues.cycles(contour): concurrency, queues.urgent(contour): 2}
 
     def keep_time(self, worker: DbosWorker) -> threading.Thread:
         """Start scheduled cycles and those of signals, until :meth:`stop`; on a thread."""

@@ -10,6 +10,7 @@ from typing import Any
 from predator.domain.errors import PolicyDenied
 from predator.domain.verdicts import Verdict
 from predator.loop.go_live import Lived, go_live
+from predator.loop.live import stand_in_line
 from predator.loop.record import CycleCancelled, Record
 from predator.loop.rollback import withdraw
 from predator.loop.stations import Stations
@@ -97,12 +98,14 @@ def _turn(record: Record, stations: Stations) -> Outcome:
     )
 
     say.station("train", "a portfolio of candidates, in a process of its own")
+    stand_in_line(record, "train", training=True)
     trained = record.act(
         "train_model",
         "train",
         lambda: stations.train(record, opened, dataset),
         lambda found: {"mlflow_run": record.run_id, "best": found["best"]},
     )
+    record.step("trained", lambda: record.leave(record.trainings))
 
     evaluated = _evaluate(record, stations, opened, trained, 1)
     reference = record.act(
@@ -115,7 +118,7 @@ def _turn(record: Record, stations: Stations) -> Outcome:
     lived = Lived(before)
     number = 1
     while evaluated["verdict"] == Verdict.PASS:
-        _stand_in_line(record)
+        stand_in_line(record, "start_experiment")
         if _live_now(record, number) != evaluated["before"]:
             say.note("another release went live meanwhile: judged again, against that one")
             number += 1
@@ -163,25 +166,6 @@ def _register(record: Record, trained: Json) -> str:
     )
     record.write("model_registry_ref", reference + "\n")
     return reference
-
-
-def _stand_in_line(record: Record) -> None:
-    """Wait until this cycle may have its experiment: one target, so many at a time, in turn."""
-    slots, most = record.ring.governance.slots, record.ring.governance.rules.max_experiments
-    options = record.ring.options
-    pause = max(options.poll_s, options.experiment_min_s / 200)
-    turn_number = 0
-
-    def claim() -> Json:
-        if (why := record.stopped("start_experiment")) is not None:
-            raise CycleCancelled(f"left the queue for an experiment: {why}")
-        return slots.claim(record.target, record.cycle_id, most)
-
-    while not record.step(f"slot:{turn_number}", claim):
-        if turn_number == 0:
-            record.ring.progress.note(f"an experiment is open on {record.target}: standing in line")
-        record.runtime.wait("slot", pause)
-        turn_number += 1
 
 
 def _live_now(record: Record, number: int) -> Json:

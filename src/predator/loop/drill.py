@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from predator.domain.verdicts import WatchDecision
-from predator.loop.live import run_watch
+from predator.loop.live import run_watch, stand_in_line
 from predator.loop.record import Record
 from predator.loop.rollback import Restored, roll_back, withdraw
 from predator.loop.stations import Stations
@@ -62,6 +62,7 @@ def drill(record: Record, stations: Stations) -> Json:
 def _drill(record: Record, stations: Stations) -> Drilled:
     ring = record.ring
     ring.progress.station("drill", "a deliberately bad release is pushed the same way")
+    stand_in_line(record, "drill")
     opened = record.step("bad_release", lambda: _prepared(record, stations))
     good, bad = LiveRelease(**opened["good"]), opened["bad"]
     release = LiveRelease(f"{good.version}-drill", bad, record.cycle_id)

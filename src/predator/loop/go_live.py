@@ -125,6 +125,8 @@ def _promote(
     holdback = Holdback(f"watch-{record.cycle_id}", before.digest, ring.options.holdback_share)
 
     def commit() -> str:
+        if (made := ring.desired.release_commit(record.cycle_id)) is not None:
+            return made  # before a crash: ``before`` is not live any more, and need not be
         asked = [r for r in record.journal.read() if r.get("type") == "policy"][-1]
         answer = PolicyDecision(Decision(asked["decision"]), asked["rule"], "")
         chain = deciders.to_promotion(

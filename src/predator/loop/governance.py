@@ -21,6 +21,9 @@ from predator.ports.notifier import Notifier
 from predator.ports.overrides import Overrides
 from predator.ports.slots import Slots
 
+DEGRADATION = (":rolled_back", ":held", ":withdraw")
+"""Ends of the keys of notices about a loss of quality (``monitoring.alertOnDegrade``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:

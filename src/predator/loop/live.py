@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from predator.domain.errors import PredatorError
 from predator.domain.verdicts import Verdict, WatchDecision
 from predator.loop.record import LAYER, CycleCancelled, Record
 from predator.loop.rollback import end_experiment
@@ -14,6 +15,46 @@ from predator.search.desired import LiveRelease, RunningExperiment
 
 PATIENCE = 1.5
 """How much longer than its longest an experiment is waited for before what came is judged."""
+
+
+def stand_in_line(record: Record, effect: str, *, training: bool = False) -> None:
+    """Wait until this cycle may touch its target's users, or train: so many at a time, in turn.
+
+    Left (``CycleCancelled``) once policy denies ``effect``. ``PredatorError`` where those ahead
+    have had time enough to come to their ends: somebody has to look at what holds the place.
+    """
+    slots, options = record.ring.governance.slots, record.ring.options
+    target = record.trainings if training else record.target
+    most = 1 if training else record.ring.governance.rules.max_experiments
+    turn_s = PATIENCE * options.training_wall_s if training else _longest_turn_s(record)
+    pause = max(options.poll_s, options.experiment_min_s / 200)
+    turn = 0
+
+    def claim() -> Json:
+        if (why := record.stopped(effect)) is not None:
+            raise CycleCancelled(f"left the queue for {target}: {why}")
+        held = slots.claim(target, record.cycle_id, most)
+        return {"held": held, "ahead": [] if held else list(slots.holders(target))}
+
+    while not (found := record.step(f"slot:{target}:{turn}", claim))["held"]:
+        if turn == 0:
+            record.ring.progress.note(f"another cycle is on {target}: standing in line")
+            longest = turn_s * len(found["ahead"])
+        if turn * pause > longest:
+            raise PredatorError(
+                f"no place came free on {target} in {longest:.0f} s: "
+                f"{found['ahead'][0]} holds it",
+                cure="See what became of that cycle",
+            )
+        record.runtime.wait("slot", pause)
+        turn += 1
+
+
+def _longest_turn_s(record: Record) -> float:
+    """How long a cycle may hold its place: experiment, approval and both halves of the watch."""
+    options, rules = record.ring.options, record.ring.governance.rules
+    watch = 2 * options.watch_looks * options.watch_look_s
+    return PATIENCE * (PATIENCE * options.experiment_max_s + rules.approval_expires_s + watch)
 
 
 def run_experiment(

@@ -12,7 +12,7 @@ from predator.domain.ids import is_cycle_id
 from predator.journal.audit import verify_journal
 from predator.journal.chain import GENESIS, VerifyResult
 from predator.journal.logs import clean
-from predator.loop import cycle_files
+from predator.loop import cycle_files, queues
 from predator.loop.operator_desk import Acts, NotFoundError, person, text
 from predator.ports.runtime import FlowStatus
 
@@ -61,7 +61,7 @@ class CycleVerbs(Acts):
         def ask() -> str:
             cycle_id = self.desk.cycles.open(request, contour, trigger, self.desk.clock.now())
             arguments = {"cycle_id": cycle_id, "contour": contour, "trigger": trigger}
-            self.desk.flows.enqueue("cycle", cycle_id, arguments)
+            self.desk.flows.enqueue("cycle", cycle_id, arguments, queue=queues.cycles(contour))
             return cycle_id
 
         given = {"contour": contour, "reason": reason, "key": request}
@@ -168,7 +168,9 @@ class CycleVerbs(Acts):
             "rollback",
             actor,
             {**arguments, "flow_id": flow_id},
-            lambda: self.desk.flows.enqueue("rollback", flow_id, arguments),
+            lambda: self.desk.flows.enqueue(
+                "rollback", flow_id, arguments, queue=queues.urgent(environment)
+            ),
         )
         return flow_id
 

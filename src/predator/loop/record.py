@@ -27,9 +27,6 @@ from predator.ports.runtime import Json, Runtime
 
 LOOP = Principal("loop", "system")
 LAYER = "ranking"
-DEGRADATION = ("rolled_back", "held", "withdraw", "rollback:held")
-"""Ends of the keys of notices about a loss of quality (``monitoring.alertOnDegrade``)."""
-
 BACKWARD = frozenset({"rollback", "end_experiment", "end_watch", "notify", "charge"})
 """What takes back or tells: asked for even after somebody has cancelled the cycle."""
 
@@ -74,6 +71,15 @@ class Record:
     def target(self) -> str:
         """What an experiment of this cycle would stand on: one layer of one contour."""
         return f"{self.ring.options.contour}/{LAYER}"
+
+    @property
+    def trainings(self) -> str:
+        """What trainings of a contour queue for: one at a time on this machine's cores."""
+        return f"{self.ring.options.contour}/training"
+
+    def leave(self, target: str) -> None:
+        """Give a place in a queue back. Call it inside a step."""
+        self.ring.governance.slots.release(target, self.cycle_id)
 
     @cached_property
     def journal(self) -> AuditJournal:
@@ -440,7 +446,8 @@ class Record:
             self.ring.desired.gitops, self.ring.options.contour, self.cycle_id, self.journal
         )
         governance.limits.settle(self.cycle_id)
-        governance.slots.release(self.target, self.cycle_id)
+        self.leave(self.target)
+        self.leave(self.trainings)
         governance.cycles.finish(self.cycle_id, outcome, self.ring.clock.now())
         self.ring.tracking.metrics(self.run_id, {"total_cost_usd": cost})
         self.ring.tracking.artifact(self.run_id, self.folder / "audit.jsonl")

@@ -52,6 +52,7 @@ class Options(Protocol):
     holdback_share: float
     gross_drop_rel: float
     poll_s: float
+    training_wall_s: float
     seed: int
 
 

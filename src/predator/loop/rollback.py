@@ -81,8 +81,8 @@ def roll_back_to(record: Record, target: LiveRelease, why: str) -> Restored:
 def withdraw(record: Record) -> None:
     """After an error: take back from the users whatever the cycle gave them.
 
-    Looks at git, not at how far the cycle believes to have come: a release that is still watched
-    is rolled back, an experiment is ended. What cannot be taken back is said, and hides no
+    Looks at git, not at how far the cycle believes to have come: a release that its watch has not
+    kept is rolled back, an experiment is ended. What cannot be taken back is said, and hides no
     earlier error.
     """
     ring, cycle = record.ring, record.cycle_id
@@ -90,12 +90,16 @@ def withdraw(record: Record) -> None:
     def given() -> Json:
         wanted = ring.desired.read()
         watched = wanted.holdback is not None and wanted.holdback.id == f"watch-{cycle}"
-        revision = ring.desired.release_commit(cycle) if watched else None
-        live = revision is not None and wanted.release.cycle == cycle
+        # Others may have ended the hold-back; a release that nobody kept is still taken back.
+        live = wanted.release.cycle == cycle and not any(
+            one.version == wanted.release.version and one.stable_at is not None
+            for one in ring.releases.list()
+        )
+        revision = ring.desired.release_commit(cycle) if live else None
         return {
             "watched": watched,
-            "revision": revision if live else None,
-            "before": asdict(ring.desired.before(revision)) if live and revision else None,
+            "revision": revision,
+            "before": asdict(ring.desired.before(revision)) if revision else None,
             "experiment": wanted.experiment is not None and wanted.experiment.id == f"exp-{cycle}",
         }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from predator.domain.readings import NoData, Reading, Value
+from predator.loop import queues
 from predator.loop.contract import row
 from predator.loop.labels import Labels
 from predator.loop.monitor import OF_LAST, Assessment, detect
@@ -62,7 +63,8 @@ class Timetable:
         """Register and enqueue a cycle; the same ``key`` again is the same cycle."""
         cycle_id = self._cycles.open(key, self._contour, dict(trigger), now)
         asked = {"cycle_id": cycle_id, "contour": self._contour, "trigger": dict(trigger)}
-        self._flows.enqueue("cycle", cycle_id, {**asked, "situation": situation})
+        arguments = {**asked, "situation": situation}
+        self._flows.enqueue("cycle", cycle_id, arguments, queue=queues.cycles(self._contour))
         return cycle_id
 
 

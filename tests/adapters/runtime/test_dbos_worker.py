@@ -22,7 +22,7 @@ from predator.adapters.runtime.dbos_client import DbosFlows
 from predator.adapters.runtime.dbos_worker import DbosWorker
 from predator.adapters.runtime.leases import Presence
 from predator.domain.errors import ConflictError, InputError, PredatorError
-from predator.ports.runtime import FlowStopped, Json, Runtime
+from predator.ports.runtime import FlowFenced, FlowStopped, Json, Runtime
 
 ANSWER_S = 20.0
 
@@ -116,6 +116,50 @@ def test_one_process_an_id_on_postgresql_too(postgres_url: str) -> None:
         with pytest.raises(ConflictError, match="'w1' is running already"):
             Presence(engine, "w1", timeout_s=0.1)
         engine.dispose()
+
+
+@pytest.mark.parametrize("when", ["before a step", "in a step", "emit", "sleep", "wait"])
+def test_a_copy_that_lost_its_flow_does_nothing_more(url: str, tmp_path: Path, when: str) -> None:
+    ended: list[type[BaseException]] = []
+
+    def execute(statement: str) -> list[tuple[str]]:
+        with closing(sqlite3.connect(tmp_path / "runtime.db", timeout=10)) as connection:
+            found = connection.execute(statement).fetchall()
+            connection.commit()
+        return found
+
+    def lose() -> None:
+        execute("UPDATE workflow_status SET owner_xid = 'somebody else'")
+
+    def flow(runtime: Runtime, _: Json) -> Json:
+        runtime.step("first", lambda: None)
+        try:
+            match when:
+                case "before a step":
+                    lose()
+                    runtime.step("second", lambda: ended.append(ValueError))
+                case "in a step":
+                    runtime.step("second", lose)
+                case "emit":
+                    lose()
+                    runtime.emit("second", 1)
+                case "sleep":
+                    threading.Timer(0.1, lose).start()
+                    runtime.sleep(60.0)
+                case "wait":
+                    threading.Timer(0.1, lose).start()
+                    runtime.wait("topic", 60.0)
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+
+    with DbosWorker(url, "w1", {"flow": flow}) as worker:
+        worker.run("flow", "f1", None)
+        until(lambda: ended == [FlowFenced])
+        names = {name for (name,) in execute("SELECT function_name FROM operation_outputs")}
+        assert names <= {"first", "sleep", "DBOS.sleep"}
+        [(state,)] = execute("SELECT status FROM workflow_status")
+        assert state == "PENDING"
 
 
 def test_nothing_is_pickled(url: str, tmp_path: Path) -> None:
@@ -241,6 +285,17 @@ def test_a_queue_runs_as_many_at_once_as_it_may(url: str) -> None:
         for number in range(6):
             worker.run("flow", f"f{number}", None).result(ANSWER_S)
     assert most == [2]
+
+
+def test_a_worker_leaves_the_queues_of_others_alone(url: str) -> None:
+    with DbosWorker(url, "w1", {"quick": quick}) as worker:
+        worker.flows.enqueue("quick", "f1", 1)
+        assert worker.run("quick", "f1", 1).result(ANSWER_S) == 1
+    with DbosWorker(url, "w2", {"quick": quick}, queues={}, poll_s=0.02) as worker:
+        worker.flows.enqueue("quick", "f2", 2)
+        assert worker.run("quick", "f3", 3).result(ANSWER_S) == 3
+        time.sleep(0.3)
+        assert worker.flows.state("f2") == "queued"
 
 
 def test_a_flow_goes_on_once_its_database_takes_records_again(url: str, tmp_path: Path) -> None:

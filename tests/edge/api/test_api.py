@@ -63,6 +63,7 @@ def test_stop_needs_no_body(served: Served) -> None:
         "engaged": True,
         "stopped": ["compute-nvidia", "dev-mac", "edge-oracle", "local"],
         "recorded": True,
+        "drained": True,
     }
     assert served.get("/state?contour=local").json()["stopped"] is True
 

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 from predator.domain.errors import PredatorError
-from predator.domain.governance import KILL_SWITCH
 from tests.edge.api.requests_of import REQUESTS
 from tests.edge.api.served import Served
 
 TIMES = 10
-CHANGING = sorted(route for route in REQUESTS if route[0] != "GET")
+CHANGING = sorted({route for route in REQUESTS if route[0] != "GET"} - {("POST", "/stop")})
 
 
 @pytest.fixture
@@ -71,12 +70,35 @@ def test_without_a_key_each_request_is_an_act_of_its_own(served: Served) -> None
 
 @pytest.mark.parametrize("key", ["", " ", "x" * 201, "кл", "a b"])
 def test_a_key_is_visible_ascii(served: Served, key: str) -> None:
-    answer = served.post(
-        "/stop",
-        headers={"Idempotency-Key": key.encode()},
-    )
+    body = {"contour": "all", "reason": "x"}
+    answer = served.post("/start", body, headers={"Idempotency-Key": key.encode()})
     assert answer.status_code == 422
     assert served.world.stop_row("all") is None
+
+
+def test_a_stop_is_done_whenever_it_is_asked_for(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = served.post("/stop", key="k")
+    assert served.post("/stop", key="k").text == first.text
+    served.post("/start", {"contour": "all", "reason": "x"})
+    assert served.post("/stop", key="k").text == first.text
+    assert served.world.stop_row("all") is True
+
+    def down(*_: Any) -> None:
+        raise PredatorError("the database went away")
+
+    monkeypatch.setattr(served.world.replies, "claim", down)
+    assert served.post("/stop", key="k").status_code == 200
+    assert served.post("/cycles", {"contour": "local", "reason": "x"}, key="k").status_code == 503
+
+
+def test_ten_stops_at_once_are_one_switch_with_one_answer(served: Served) -> None:
+    with served.client, ThreadPoolExecutor(TIMES) as pool:
+        answers = list(pool.map(lambda _: served.post("/stop", key="k"), range(TIMES)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert len(served.world.desk.flags.rows()) == 1
 
 
 def test_what_was_refused_may_be_tried_again_with_its_key(served: Served) -> None:
@@ -112,5 +134,6 @@ def test_a_reply_that_cannot_be_kept_is_still_given(
         raise PredatorError("the database went away")
 
     monkeypatch.setattr(served.world.replies, "keep", broken)
-    assert served.post("/stop", key="k").status_code == 200
-    assert [f.enabled for f in served.world.desk.flags.rows() if f.name == KILL_SWITCH] == [True]
+    body = {"contour": "local", "reason": "x"}
+    assert served.post("/cycles", body, key="k").status_code == 202
+    assert len(served.world.desk.cycles.list()) == 1

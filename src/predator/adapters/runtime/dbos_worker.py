@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -58,7 +58,7 @@ class DbosWorker:
 
         ``executor_id`` is the same at each start, and no other live worker's (``ConflictError``).
         ``flows`` are by the names under which histories know them. ``queues`` say how many flows
-        of each queue run at once in a worker (``{"cycles": 2}``). A worker that has not been
+        of each queue run at once in a worker (``{"cycles": 2}``; other queues are left alone). A worker that has not been
         heard of for ``lease_s`` loses its running flows to another one.
         """
         self._flows = {checked_name(name, "the flow"): flow for name, flow in flows.items()}
@@ -80,10 +80,11 @@ class DbosWorker:
             leases.beat()
             undo.callback(leases.release)
             self._keeper = Keeper(leases, heartbeat_s)
-            for name, concurrency in (queues or {"cycles": 2}).items():
+            queues = {"cycles": 2} if queues is None else queues
+            for name, concurrency in queues.items():
                 self.flows.add_queue(name, concurrency, poll_s)
             undo.callback(_destroy)
-            self._launch(engine, executor_id, poll_s)
+            self._launch(engine, executor_id, list(queues), poll_s)
             self._scheduler = Scheduler(engine, self.flows)
             undo.callback(self._keeper.abandon)
             undo.callback(self._scheduler.stop)
@@ -91,7 +92,9 @@ class DbosWorker:
             self._keeper.start()
             self._undo = undo.pop_all()
 
-    def _launch(self, engine: Engine, executor_id: str, poll_s: float) -> None:
+    def _launch(
+        self, engine: Engine, executor_id: str, queues: Sequence[str], poll_s: float
+    ) -> None:
         from dbos import DBOS
 
         from predator.adapters.runtime.serializer import JsonSerializer
@@ -115,6 +118,8 @@ class DbosWorker:
         for name, flow in self._flows.items():
             register = DBOS.workflow(name=name, max_recovery_attempts=MAX_CRASHES)
             self._workflows[name] = register(self._body(dbos, flow))
+        # Otherwise it would also serve the queues that other workers made.
+        DBOS.listen_queues(queues)
         # Recovered flows come through this queue, which looks once a second otherwise.
         dbos._registry.get_internal_queue()._polling_interval_sec = poll_s
         DBOS.launch()

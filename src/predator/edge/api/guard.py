@@ -52,7 +52,8 @@ OPERATIONS: Final[Mapping[str, str]] = {
 """What each route asks of the role table (``policy.api``), by the route's name."""
 
 URGENT: Final = frozenset({"stop"})
-"""Never throttled, and never in the queue behind other requests."""
+"""Never throttled, never in the queue behind other requests, and done whenever asked: a stop is
+the same act each time, and an old reply must not stand for a new stop."""
 
 _SAFE = frozenset({"GET", "HEAD"})
 _KEY = re.compile(r"[!-~]{1,200}\Z")
@@ -131,7 +132,7 @@ class Guard:
         Twins wait for the first. What is refused has had no effect and is not kept.
         """
         given = request.headers.get("idempotency-key")
-        if given is None:
+        if given is None or caller.operation in URGENT:
             return await handler(request)
         if _KEY.match(given) is None:
             raise InputError("Idempotency-Key must be 1 to 200 visible ASCII characters")

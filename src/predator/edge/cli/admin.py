@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from predator.bootstrap.operator import Office, operating
 from predator.domain.errors import InputError
 from predator.edge.cli.options import settings_from
-from predator.edge.cli.serve import _stop_with_parent, bind
+from predator.edge.cli.serve import bind, stop_with_parent
 from predator.journal.logs import configure
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def serve_admin(pairs: Sequence[str], *, with_parent: bool) -> None:
         handler = configure(sys.stderr)
         app = admin_app_of(office)
         if with_parent:
-            threading.Thread(target=_stop_with_parent, daemon=True).start()
+            threading.Thread(target=stop_with_parent, daemon=True).start()
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         sys.stdout.write(f"http://{shown}:{port}\n")

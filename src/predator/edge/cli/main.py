@@ -79,7 +79,10 @@ def serve(
 def worker(
     run_folder: Annotated[Path | None, typer.Option("--run", help="A run's folder.")] = None,
     url: Annotated[str | None, typer.Option(help="The platform's address.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=16, help="Cycles at once.")] = 2,
+    concurrency: Annotated[
+        int,
+        typer.Option(min=1, max=256, help="Cycles under way at once, those that wait included."),
+    ] = 32,
     set_: Set = None,
 ) -> None:
     """The loop beside a running platform: scheduled, signalled and requested cycles."""

@@ -26,8 +26,9 @@ def rehearse(settings: Settings, cycles: int, json_file: Path | None) -> None:
     optimizer = Optimizer(settings, run, "", stores, progress)
     outcomes: list[dict[str, Any]] = []
     with worker_of(
-        Home(settings).flows_url(run), executor_of(settings), optimizer.flows(), settings
-    ) as worker:
+        Home(settings).flows_url(run), executor_of(settings), optimizer.flows(), settings,
+        queues=optimizer.queues(2),
+    ) as worker:  # fmt: skip
         for _ in range(cycles):
             trigger = {**SCHEDULED, "type": "mock_signal"}
             now = time.time()

@@ -20,7 +20,7 @@ import numpy as np
 
 from predator.bootstrap.governed import Stores, stores_of
 from predator.bootstrap.home import Home, Run
-from predator.bootstrap.optimizer import worker_of, write_labels
+from predator.bootstrap.optimizer import Optimizer, worker_of, write_labels
 from predator.bootstrap.platform import FIRST_VERSION, collection_of, found_platform
 from predator.bootstrap.ring import quality_gates_of, ring_of, sources_of
 from predator.config import SECRETS, Settings, load_contour
@@ -33,6 +33,7 @@ from predator.edge.cli.story import Stage, story
 from predator.edge.cli.summary import print_summary, to_json
 from predator.learning.categories import learn_rules
 from predator.loop.cycle import Outcome
+from predator.ports.runtime import Flow
 from predator.search.encoder.onnx_encoder import OnnxEncoder
 from predator.simulation.local_world import LocalWorld, answerable, plan_world
 from predator.simulation.processes import PlatformProcess
@@ -175,18 +176,22 @@ def _bring_up(ground: _Ground, stack: ExitStack) -> Stage:
     ring = ring_of(settings, run, url, stores, progress)
     sources = sources_of(settings, run, OnnxEncoder(ground.files), ground.files, progress)
     gates = quality_gates_of(settings)
-    stage = Stage(settings, run.folder, ground.world, ring, sources, gates, url, progress)
+    stage = Stage(settings, run.folder, ground.world, ring, sources, gates, url, stores, progress)
     stack.callback(stage.stop)
     return stage
 
 
 def _tell(stage: Stage, ground: _Ground, cycles: int, stack: ExitStack) -> dict[str, Any]:
     """Run the story on the durable runtime; whatever stops us, it is closed before its world."""
+    settings, run = ground.settings, ground.run
+    optimizer = Optimizer(settings, run, stage.url, stage.stores, ground.progress)
+    told: Flow = lambda runtime, asked: story(stage, runtime, asked["cycles"])  # noqa: E731
     worker = worker_of(
-        ground.home.flows_url(ground.run),
-        f"run-{ground.run.folder.name}",
-        {"story": lambda runtime, asked: story(stage, runtime, asked["cycles"])},
-        ground.settings,
+        ground.home.flows_url(run),
+        f"run-{run.folder.name}",
+        {**optimizer.flows(), "story": told},
+        settings,
+        queues=optimizer.queues(4),
     )
     stack.callback(worker.close)
     handle = worker.run("story", f"story-{ground.run.folder.name}", {"cycles": cycles})

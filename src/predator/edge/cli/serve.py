@@ -32,7 +32,7 @@ def serve_run(folder: Path | None, pairs: Sequence[str], *, with_parent: bool) -
         timeout_graceful_shutdown=5,
     )  # fmt: skip
     if with_parent:
-        threading.Thread(target=_stop_with_parent, daemon=True).start()
+        threading.Thread(target=stop_with_parent, daemon=True).start()
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     sys.stdout.write(f"http://{shown}:{port}\n")
@@ -69,7 +69,7 @@ def _current(settings: Settings) -> Run:
     return run
 
 
-def _stop_with_parent() -> None:
+def stop_with_parent() -> None:
     while sys.stdin.buffer.read(4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

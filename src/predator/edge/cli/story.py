@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from predator.bootstrap.governed import Stores
 from predator.config import Settings
 from predator.domain.errors import PredatorError
 from predator.domain.readings import Reading, Value
@@ -46,10 +47,11 @@ class Stage:
         sources: Sources,
         gates: Mapping[str, Gate],
         url: str,
+        stores: Stores,
         progress: ConsoleProgress,
     ) -> None:
         self.settings, self.ring, self.sources, self.gates = settings, ring, sources, gates
-        self.world, self.url, self.progress = world, url, progress
+        self.world, self.url, self.progress, self.stores = world, url, progress, stores
         self._folder = folder
         self._users: UsersProcess | None = None
         self._wave = 0

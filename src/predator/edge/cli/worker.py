@@ -43,7 +43,7 @@ def work(folder: Path | None, url: str | None, concurrency: int, pairs: Sequence
         signal.signal(number, lambda *_: done.set())
     with worker_of(
         home.flows_url(run), executor_of(settings), optimizer.flows(), settings,
-        queues={"cycles": concurrency},
+        queues=optimizer.queues(concurrency),
     ) as worker:  # fmt: skip
         optimizer.keep_time(worker)
         sys.stdout.write(f"working on {settings.contour} as {executor_of(settings)}\n")

@@ -1,0 +1,13 @@
+"""Where flows wait for a worker: cycles in one line, what must not stand behind them in another."""
+
+from __future__ import annotations
+
+
+def cycles(contour: str) -> str:
+    """The queue of a contour's cycles."""
+    return f"{contour}.cycles"
+
+
+def urgent(contour: str) -> str:
+    """The queue of a contour's rollbacks: a cycle may wait for its users for a week."""
+    return f"{contour}.urgent"
