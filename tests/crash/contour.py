@@ -177,9 +177,8 @@ class Contour:
         keep_version(releases, objects, desired, kept)
         releases.mark("v1.0", "stable", time.time())
         self.tracking().cycles()
-        if not self.url:
-            self.database().close()
-            DbosFlows(self.flows_url).close()
+        self.database().close()
+        DbosFlows(self.flows_url).close()
 
     def tracking(self) -> MlflowTracking:
         return MlflowTracking(self.folder / "mlflow.db", self.folder / "mlflow-artifacts")

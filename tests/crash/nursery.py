@@ -6,15 +6,18 @@ answers each with one. It ends, and all its workers with it, when its input does
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import traceback
+import warnings
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,7 +36,8 @@ class Orders:
     """What a worker is to do until the flow ``flow_id`` has ended (empty: for ever).
 
     ``strike_each``: die at the first moment that nobody was struck at, so that one cycle is struck
-    once at each. ``die_at`` and ``freeze_at`` name one moment. ``fault`` see :class:`Faults`.
+    once at each; at those after ``strike_after`` only, where it is given. ``die_at`` and
+    ``freeze_at`` name one moment. ``fault`` see :class:`Faults`. ``linger_s``: stay so much longer.
     """
 
     folder: str
@@ -45,6 +49,8 @@ class Orders:
     die_at: str = ""
     freeze_at: str = ""
     fault: dict[str, Any] | None = None
+    strike_after: str = ""
+    linger_s: float = 0.0
     lease_s: float = 1.0
     busy_timeout_s: float = 30.0
 
@@ -56,10 +62,12 @@ class Fate:
         self._orders = orders
         self._file = Path(orders.folder, "struck")
         self._struck = set(self._file.read_text().split("\n")) if self._file.exists() else set()
+        self._on = not orders.strike_after or bool(self._struck)
 
     def __call__(self, moment: str) -> None:
         orders = self._orders
-        if orders.strike_each and moment not in self._struck:
+        self._on = self._on or moment == orders.strike_after
+        if orders.strike_each and self._on and moment not in self._struck:
             with self._file.open("a") as file:
                 file.write(f"{moment}\n")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -94,14 +102,24 @@ def be_worker(orders: Orders) -> None:
             if orders.flow_id:
                 with suppress(Exception):
                     if worker.flows.state(orders.flow_id) in {"done", "failed", "cancelled"}:
+                        time.sleep(orders.linger_s)
                         break
 
 
-def found(order: dict[str, Any]) -> list[str]:
-    """Found a contour, turn its ring once in a worker of another folder, and tell the modules."""
-    contour = Contour(Path(order["folder"]), order["url"])
+def found(folder: str, url: str) -> None:
+    """Found a contour, and let a worker turn its ring once: what it imports, later ones need not.
+
+    The contour is left as it was before that turn.
+    """
+    contour = Contour(Path(folder), url)
     contour.found()
-    return sorted(sys.modules)
+    kept = Path(f"{folder}.kept")
+    shutil.copytree(contour.folder, kept)
+    if not url:
+        be_worker(Orders(folder, flow_id=contour.ask()))
+    shutil.rmtree(contour.folder)
+    kept.replace(contour.folder)
+    Path(f"{folder}.modules").write_text("\n".join(sorted(sys.modules)))
 
 
 def forked(work: Any, *given: Any) -> int:
@@ -131,11 +149,14 @@ def main() -> None:
                 say({"pid": child})
             case "wait":
                 say({"status": waited(order["pid"], order["timeout_s"])})
-            case "import":
-                for name in order["modules"]:
-                    with suppress(Exception):
+            case "found":
+                code = waited(forked(found, order["folder"], order["url"]), 120.0)
+                for name in Path(f"{order['folder']}.modules").read_text().split("\n"):
+                    with suppress(Exception), warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
                         importlib.import_module(name)
-                say({"threads": len(list(Path("/proc/self/task").iterdir()))})
+                gc.freeze()
+                say({"status": code})
     for child in children:
         end(child)
 
@@ -167,6 +188,7 @@ class Nursery:
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.nursery"],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._answer()

@@ -30,8 +30,8 @@ BACKWARD = frozenset(
 )
 
 
-class Broken(AssertionError):  # noqa: N818 - the name of what it is
-    """An invariant does not hold."""
+class Broken(BaseException):  # noqa: N818 - the name of what it is
+    """An invariant does not hold. No ``Exception``: a flow must not take it for its own."""
 
 
 class Watchman:
@@ -42,7 +42,7 @@ class Watchman:
         self._commits = 1
         self._justified = {world.founding}
         self._last = world.founding
-        self._stable: set[str] = set()
+        self._stable = {world.founding.version}
         self.killed = False
 
     def look(self) -> None:
@@ -189,7 +189,8 @@ class Watchman:
             path = self.world.folder_of(entry.cycle_id) / "audit.jsonl"
             for record in read_journal(path)[0].records:
                 allowed = record.get("decision") == "ALLOW"
-                if allowed and record.get("effect") == "begin_cycle":
+                lifted = str(record.get("rule")).startswith("override:")
+                if allowed and not lifted and record.get("effect") == "begin_cycle":
                     begun[datetime.fromtimestamp(record["at"], UTC).strftime("%F")] += 1
                     break
         if begun and max(begun.values()) > self.world.rules.max_cycles_per_day:

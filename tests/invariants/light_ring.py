@@ -40,6 +40,7 @@ from predator.domain.release import Release, RetrievalParameters
 from predator.loop.cycle import turn
 from predator.loop.desired_state import DesiredState
 from predator.loop.drill import DRILL, drill
+from predator.loop.gold import keep_version
 from predator.loop.governance import Governance, Rules
 from predator.loop.people import roll_back_flow
 from predator.loop.record import LOOP, Record
@@ -48,6 +49,7 @@ from predator.loop.ring import Ring
 from predator.policy.decision import Principal
 from predator.ports.feedback import Impression
 from predator.ports.progress import Silent
+from predator.ports.releases import KeptRelease
 from predator.ports.runtime import Flow, Json, Runtime
 from predator.search import desired
 from predator.search.analyze import SCHEMA
@@ -225,7 +227,10 @@ class LightWorld:
         first = Release(named, SCHEMA, sha256_hex(RULES), RetrievalParameters())
         live = LiveRelease("v1.0", keep_release(self.objects, first), "bootstrap")
         trailers = {"Cycle": "bootstrap", "Step": "release"}
-        self.desired.set_release(live, None, "Found", trailers)
+        revision = self.desired.set_release(live, None, "Found", trailers)
+        kept = KeptRelease(live.version, live.digest, revision, live.cycle, START)
+        keep_version(self.releases, self.objects, self.desired, kept)
+        self.releases.mark(live.version, "stable", START)
         return live
 
     def _ring(self) -> Ring:

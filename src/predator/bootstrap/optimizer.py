@@ -16,9 +16,10 @@ from predator.bootstrap.home import Home, Run
 from predator.bootstrap.rehearsal import rehearsal_ring
 from predator.bootstrap.ring import quality_gates_of, ring_of, sources_of
 from predator.config import Settings, load_contour
-from predator.contours.meaning import next_cycle
+from predator.contours.meaning import budget_alert, next_cycle
 from predator.domain.documents import Query
 from predator.domain.errors import InputError, PredatorError
+from predator.domain.governance import Notice
 from predator.loop import queues
 
 if TYPE_CHECKING:
@@ -208,6 +209,7 @@ class Optimizer:
             time.time(),
         )
         looked = time.time()
+        alerted = ""
         while not self._stop.wait(min(1.0, self._settings.poll_s)):
             try:
                 now = time.time()
@@ -218,10 +220,32 @@ class Optimizer:
                     started = table.signal(
                         situation, now, self.contour.self_improvement.cycle_interval_s
                     )
+                alerted = self._watch_the_budget(now, alerted)
                 if started is not None:
                     self._say(f"cycle {started} was asked for")
             except PredatorError as error:
                 self._say(str(error))
+
+    def _watch_the_budget(self, now: float, alerted: str) -> str:
+        """Tell people, once a month, that ``kubecost.budgetAlert`` percent of it are spent."""
+        governance, contour = self._ring.governance, self._settings.contour
+        month = time.strftime("%Y-%m", time.gmtime(now))
+        if month == alerted:
+            return alerted
+        spend = self._stores.limits.spent(contour, now)
+        spent, budget = spend.charged_usd + spend.reserved_usd, governance.budget_usd()
+        if not budget_alert(self.contour, spent, budget):
+            return alerted
+        governance.notifier.notify(
+            Notice(
+                f"budget:{contour}:{month}",
+                "warning",
+                f"The budget of {contour} is nearly spent",
+                f"{spent:.2f} of {budget:.2f} USD in {month}",
+                contour,
+            )
+        )
+        return month
 
     def _say(self, text: str) -> None:
         """The same thing again is no news."""

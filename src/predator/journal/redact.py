@@ -23,7 +23,7 @@ _SECRET_TEXT = (
     ),
     re.compile(r"(?P<keep>\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@]+@", re.IGNORECASE),
     re.compile(r"(?P<keep>https?://hooks\.[\w.-]+/)[^\s\"']+", re.IGNORECASE),
-    re.compile(r"(?P<keep>\b)(?:xox[a-z]-|gh[a-z]_|sk-)[A-Za-z0-9_-]{10,}"),
+    re.compile(r"(?P<keep>\b)(?:xox[a-z]-|gh[a-z]_|sk-|prd_)[A-Za-z0-9_-]{10,}"),
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from predator.domain.errors import PredatorError
 from predator.domain.verdicts import Decision, Verdict, WatchDecision
 from predator.loop import deciders, gold
-from predator.loop.live import end_watch, run_experiment, run_watch
+from predator.loop.live import end_watch, run_experiment, run_watch, still_live
 from predator.loop.record import Record
 from predator.loop.rollback import roll_back
 from predator.loop.stations import Stations
@@ -195,6 +195,7 @@ def _keep(
 def _settle(record: Record, stations: Stations, version: str, reference: str) -> Json:
     """Kept by its watch: stable, champion, and Gold where it is the best one known."""
     ring = record.ring
+    still_live(record)
     kept = gold.settle(ring.releases, version, ring.clock.now(), passed_gate=True)
     ring.tracking.alias(reference, "champion")
     gold.tag_model(ring.tracking, reference, ring.releases, version)

@@ -9,7 +9,7 @@ from predator.domain.errors import PredatorError
 from predator.domain.governance import Approval, Flag, Notice, Override
 from predator.domain.verdicts import Decision
 from predator.policy.decision import Context, PolicyDecision, Principal, decide
-from predator.policy.flags import flag_context
+from predator.policy.flags import flag_context, max_budget_usd, resolve, split_ratio
 from predator.policy.overrides import apply_override
 from predator.ports.approvals import Approvals
 from predator.ports.clock import Clock
@@ -79,6 +79,23 @@ class Governance:
         lifted = apply_override(answer, granted, action, self.rules.contour, at)
         used = next((one for one in granted if lifted.rule == f"override:{one.id}"), None)
         return Asked(lifted, full, at, used)
+
+    def budget_usd(self) -> float:
+        """The month's budget: the contour's, or less where a flag says so; 0 where unreadable."""
+        try:
+            flagged = max_budget_usd(resolve(self.flags.rows(), self.rules.contour))
+        except (PredatorError, ValueError):
+            return 0.0
+        return self.rules.budget_usd if flagged is None else min(flagged, self.rules.budget_usd)
+
+    def experiment_share(self, default: float) -> float:
+        """The candidate's share of users: a flag's, or ``default``; unreadable flags change
+        nothing, for policy stops an experiment then."""
+        try:
+            flagged = split_ratio(resolve(self.flags.rows(), self.rules.contour))
+        except (PredatorError, ValueError):
+            return default
+        return default if flagged is None else flagged
 
     def request(self, approval: Approval, link: str = "") -> Approval:
         """Ask a person, and tell people that one is asked."""

@@ -13,6 +13,10 @@ from predator.loop.stations import Stations
 from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease, RunningExperiment
 
+DAY = 86_400.0
+LINE_POLL_S = 60.0
+"""Who stands in line looks often at first, and then no more often than this."""
+
 PATIENCE = 1.5
 """How much longer than its longest an experiment is waited for before what came is judged."""
 
@@ -26,9 +30,10 @@ def stand_in_line(record: Record, effect: str, *, training: bool = False) -> Non
     slots, options = record.ring.governance.slots, record.ring.options
     target = record.trainings if training else record.target
     most = 1 if training else record.ring.governance.rules.max_experiments
-    turn_s = PATIENCE * options.training_wall_s if training else _longest_turn_s(record)
-    pause = max(options.poll_s, options.experiment_min_s / 200)
-    turn = 0
+    turn_s = options.training_wall_s if training else _on_users_s(record)
+    pause = options.poll_s
+    longest_pause = LINE_POLL_S if training else max(LINE_POLL_S, options.experiment_min_s / 200)
+    turn, waited, longest = 0, 0.0, 0.0
 
     def claim() -> Json:
         if (why := record.stopped(effect)) is not None:
@@ -39,22 +44,23 @@ def stand_in_line(record: Record, effect: str, *, training: bool = False) -> Non
     while not (found := record.step(f"slot:{target}:{turn}", claim))["held"]:
         if turn == 0:
             record.ring.progress.note(f"another cycle is on {target}: standing in line")
-            longest = turn_s * len(found["ahead"])
-        if turn * pause > longest:
+            # A day more for each: a clock that is put back makes every wait longer.
+            longest = PATIENCE * (turn_s + DAY) * len(found["ahead"])
+        if waited > longest:
             raise PredatorError(
-                f"no place came free on {target} in {longest:.0f} s: "
-                f"{found['ahead'][0]} holds it",
+                f"no place came free on {target} in {waited:.0f} s: {found['ahead'][0]} holds it",
                 cure="See what became of that cycle",
             )
         record.runtime.wait("slot", pause)
-        turn += 1
+        turn, waited = turn + 1, waited + pause
+        pause = max(pause, min(longest_pause, 1.1 * pause))
 
 
-def _longest_turn_s(record: Record) -> float:
-    """How long a cycle may hold its place: experiment, approval and both halves of the watch."""
+def _on_users_s(record: Record) -> float:
+    """How long a cycle may be on users: experiment, approval, and both halves of the watch."""
     options, rules = record.ring.options, record.ring.governance.rules
     watch = 2 * options.watch_looks * options.watch_look_s
-    return PATIENCE * (PATIENCE * options.experiment_max_s + rules.approval_expires_s + watch)
+    return PATIENCE * options.experiment_max_s + rules.approval_expires_s + watch
 
 
 def run_experiment(
@@ -124,8 +130,9 @@ def run_watch(
 ) -> tuple[list[dict[str, Any]], str]:
     """Look at a release that has just replaced ``old`` until a decision or the last look.
 
-    Once policy denies ``permit`` the looking ends (``CycleCancelled``). Where the last look has
-    too little to judge by, as many looks again wait for more.
+    Once policy denies ``permit``, or another release is live, the looking ends
+    (``CycleCancelled``). Where the last look has too little to judge by, as many looks again wait
+    for more.
     """
     ring, options = record.ring, record.ring.options
     since = float(record.step("watch:since", ring.clock.now))
@@ -148,6 +155,13 @@ def run_watch(
         if found["decision"] != WatchDecision.HOLD or enough:
             break
     return looks, str(looks[-1]["decision"])
+
+
+def still_live(record: Record) -> None:
+    """``CycleCancelled`` where somebody has put another release in the place of this cycle's."""
+    live = record.ring.desired.read().release
+    if live.cycle != record.cycle_id:
+        raise CycleCancelled(f"the watch was stopped: {live.version} went live meanwhile")
 
 
 def end_watch(record: Record, kept: LiveRelease) -> None:
@@ -188,6 +202,7 @@ def _look(
 ) -> Json:
     if (why := record.stopped(permit)) is not None:
         raise CycleCancelled(f"the watch was stopped: {why}")
+    still_live(record)
     return stations.look(record, name, since, number, baseline)
 
 

@@ -258,7 +258,7 @@ class RealStations:
             history,
             evaluated["gain"]["delta_rel"],
             evaluated["gain"]["lower_bound"],
-            share=options.experiment_share,
+            share=record.ring.governance.experiment_share(options.experiment_share),
             alpha=options.alpha,
             power=options.power,
             searches_at_most=int(rate * options.experiment_max_s),

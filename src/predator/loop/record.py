@@ -96,7 +96,8 @@ class Record:
 
     def claim_limits(self) -> Context:
         """Count this cycle and set its money aside; what policy is told of both."""
-        rules, limits = self.ring.governance.rules, self.ring.governance.limits
+        governance = self.ring.governance
+        rules, limits = governance.rules, governance.limits
 
         def claim() -> Json:
             at = self.ring.clock.now()
@@ -105,7 +106,7 @@ class Record:
                     rules.contour, self.cycle_id, at, rules.max_cycles_per_day
                 ),
                 "budget_within_limit": limits.reserve(
-                    rules.contour, self.cycle_id, at, rules.cycle_cost_usd, rules.budget_usd
+                    rules.contour, self.cycle_id, at, rules.cycle_cost_usd, governance.budget_usd()
                 ),
             }
 

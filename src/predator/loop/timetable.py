@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from predator.domain.governance import CycleEntry
 from predator.domain.readings import NoData, Reading, Value
 from predator.loop import queues
 from predator.loop.contract import row
@@ -17,6 +18,8 @@ from predator.ports.feedback import Feedback
 from predator.ports.runtime import Flows, Json
 
 BASELINE_WINDOWS = 3
+LOST_S = 60.0
+"""Nobody takes this long between registering a cycle and asking for it."""
 
 
 class Timetable:
@@ -39,12 +42,16 @@ class Timetable:
 
     def tick(self, now: float, trigger: Mapping[str, Any]) -> str | None:
         """Start the scheduled cycle that is due, if one is; its id."""
-        last = max(
-            (entry.requested_at for entry in self._cycles.list(self._contour, limit=200)
-             if entry.trigger.get("type") == trigger["type"]),
-            default=self._started,
-        )  # fmt: skip
-        at = self._due(last)
+        mine = [
+            entry
+            for entry in self._cycles.list(self._contour, limit=200)
+            if entry.trigger.get("type") == trigger["type"]
+        ]
+        for entry in mine[:1]:
+            if self._is_lost(entry, now):
+                self._hand_over(entry.cycle_id, entry.trigger, None)
+                return entry.cycle_id
+        at = self._due(max((entry.requested_at for entry in mine), default=self._started))
         if now < at:
             return None
         return self.start(f"schedule:{self._contour}:{at:.0f}", trigger, now)
@@ -62,10 +69,23 @@ class Timetable:
     ) -> str:
         """Register and enqueue a cycle; the same ``key`` again is the same cycle."""
         cycle_id = self._cycles.open(key, self._contour, dict(trigger), now)
-        asked = {"cycle_id": cycle_id, "contour": self._contour, "trigger": dict(trigger)}
-        arguments = {**asked, "situation": situation}
-        self._flows.enqueue("cycle", cycle_id, arguments, queue=queues.cycles(self._contour))
+        self._hand_over(cycle_id, trigger, situation)
         return cycle_id
+
+    def _is_lost(self, entry: CycleEntry, now: float) -> bool:
+        """Registered, but its process died before the runtime knew of it."""
+        waits = not entry.outcome and "started" not in entry.moments
+        late = now - entry.requested_at > LOST_S
+        return waits and late and self._flows.status(entry.cycle_id) is None
+
+    def _hand_over(self, cycle_id: str, trigger: Mapping[str, Any], situation: Json) -> None:
+        arguments = {
+            "cycle_id": cycle_id,
+            "contour": self._contour,
+            "trigger": dict(trigger),
+            "situation": situation,
+        }
+        self._flows.enqueue("cycle", cycle_id, arguments, queue=queues.cycles(self._contour))
 
 
 def situation_of(

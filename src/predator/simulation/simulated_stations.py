@@ -138,7 +138,7 @@ class SimulatedStations:
             history,
             evaluated["gain"]["delta_rel"],
             evaluated["gain"]["lower_bound"],
-            share=options.experiment_share,
+            share=record.ring.governance.experiment_share(options.experiment_share),
             alpha=options.alpha,
             power=options.power,
             searches_at_most=self._effects.searches,

@@ -20,7 +20,7 @@ from predator.ports.runtime import FlowState, FlowStatus, Json
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
 
 _STATES: dict[str, FlowState] = {
     "DELAYED": "queued",
@@ -70,13 +70,6 @@ class DbosFlows:
                     raise other_flow(flow_id, flow) from error
         elif there_is.name != flow:
             raise other_flow(flow_id, flow)
-
-    def enqueue_in(
-        self, connection: Connection, flow: str, flow_id: str, arguments: Json, *, queue: str
-    ) -> None:
-        """:meth:`enqueue` within a transaction of the same database."""
-        options, kept = _enqueued(flow, flow_id, arguments, queue)
-        self._client.enqueue_in_transaction(connection, options, kept)
 
     def send(self, flow_id: str, topic: str, message: Json, *, key: str) -> None:
         from dbos._error import DBOSNonExistentWorkflowError

@@ -22,8 +22,6 @@ from predator.adapters.runtime.flow_run import FlowRun
 from predator.adapters.runtime.keeper import Keeper
 from predator.adapters.runtime.leases import Leases, Presence
 from predator.adapters.runtime.outcomes import attempt, checked, checked_name
-from predator.adapters.runtime.scheduler import Scheduler
-from predator.adapters.runtime.schedules import Schedule
 from predator.domain.errors import ConflictError, InputError, PredatorError
 from predator.ports.runtime import Flow, FlowStopped, Json
 
@@ -58,8 +56,8 @@ class DbosWorker:
 
         ``executor_id`` is the same at each start, and no other live worker's (``ConflictError``).
         ``flows`` are by the names under which histories know them. ``queues`` say how many flows
-        of each queue run at once in a worker (``{"cycles": 2}``; other queues are left alone). A worker that has not been
-        heard of for ``lease_s`` loses its running flows to another one.
+        of each queue run at once in a worker (default ``{"cycles": 2}``); other queues are left
+        alone. A worker that has not been heard of for ``lease_s`` loses its running flows.
         """
         self._flows = {checked_name(name, "the flow"): flow for name, flow in flows.items()}
         self._broken_off: dict[str, BaseException] = {}
@@ -85,9 +83,7 @@ class DbosWorker:
                 self.flows.add_queue(name, concurrency, poll_s)
             undo.callback(_destroy)
             self._launch(engine, executor_id, list(queues), poll_s)
-            self._scheduler = Scheduler(engine, self.flows)
             undo.callback(self._keeper.abandon)
-            undo.callback(self._scheduler.stop)
             undo.callback(self._keeper.stop)
             self._keeper.start()
             self._undo = undo.pop_all()
@@ -160,15 +156,6 @@ class DbosWorker:
             except DBOSConflictingWorkflowError as error:
                 raise other_flow(flow_id, flow) from error
         return FlowHandle(flow_id, self)
-
-    def apply(self, schedules: Mapping[str, Schedule]) -> None:
-        """Start flows by these schedules, and by no others, while this worker lives.
-
-        Workers that share a database and apply the same schedules start each tick's flow once,
-        under the id ``NAME@2026-11-08T02:00:00Z``. A new schedule counts from now on.
-        """
-        with database_errors():
-            self._scheduler.apply(schedules)
 
     def close(self) -> None:
         """Stop; running flows stay as they are and go on at the next start.

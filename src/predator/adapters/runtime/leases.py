@@ -28,7 +28,7 @@ class Leases:
 
     def __init__(self, engine: Engine, executor_id: str, lease_s: float) -> None:
         self.engine, self.executor_id, self._lease_s = engine, executor_id, lease_s
-        self._table = make_tables(engine)[0]
+        self._table = make_table(engine)
 
     def beat(self) -> None:
         """Say that this worker is alive."""
@@ -84,8 +84,8 @@ class Leases:
             return [tuple(row) for row in connection.execution_options(**options).execute(query)]
 
 
-def make_tables(engine: Engine) -> tuple[Any, Any]:
-    """The tables ``workers`` and ``schedules``, made if they are not there."""
+def make_table(engine: Engine) -> Any:
+    """The table ``workers``, made if it is not there."""
     import sqlalchemy as sa
 
     sqlite = engine.dialect.name == "sqlite"
@@ -98,21 +98,13 @@ def make_tables(engine: Engine) -> tuple[Any, Any]:
         sa.Column("beat_at", sa.Double, nullable=False, comment="unix seconds"),
         sa.Column("lease_s", sa.Double, nullable=False),
     )
-    schedules = sa.Table(
-        f"{prefix}schedules",
-        metadata,
-        sa.Column("name", sa.Text, primary_key=True),
-        sa.Column("rule", sa.Text, nullable=False),
-        sa.Column("last_tick", sa.Double, nullable=False, comment="unix seconds"),
-    )
     with engine.begin() as connection:
         if not sqlite:
             # Two workers may start at once, and IF NOT EXISTS does not see what is uncommitted.
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_number(SCHEMA))))
             connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
-        for table in (workers, schedules):
-            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-    return workers, schedules
+        connection.execute(sa.schema.CreateTable(workers, if_not_exists=True))
+    return workers
 
 
 def now_of(engine: Engine) -> Any:

@@ -50,7 +50,11 @@ def serve_admin(pairs: Sequence[str], *, with_parent: bool) -> None:
             )
         sys.stdout.flush()
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, timeout_graceful_shutdown=5
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
         )
         uvicorn.Server(config).run(sockets=[listener])
         handler.flush()
