@@ -19,8 +19,6 @@ from predator.ports.runtime import Json, Runtime
 
 At = Callable[[str], None]
 
-DIGITS = "0123456789"
-
 WRITES: Mapping[str, tuple[str, ...]] = {
     "git": ("commit",),
     "releases": ("keep", "mark"),
@@ -82,9 +80,8 @@ class _Tapped:
             before, after = self._moments.call(f"{self._name}.{attribute}")
             self._moments.fine(before)
             result = found(*given, **named)
-            if attribute == "append_once":
-                # Each failed attempt has a number of its own.
-                self._moments.coarse(f"journal:{given[0].rstrip(DIGITS)}")
+            if attribute == "append_once" or (given and str(given[0]).endswith(":action")):
+                self._moments.coarse(f"journal:{given[0]}")
             self._moments.fine(after)
             return result
 
@@ -98,7 +95,7 @@ class TappedRuntime:
         self._runtime, self._moments = runtime, moments
 
     def step(self, name: str, work: Callable[[], Json]) -> Json:
-        short = name.rpartition("/")[2]
+        short = name.partition("/")[2] or name
 
         def told() -> Json:
             self._moments.begin(short)

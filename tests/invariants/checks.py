@@ -18,11 +18,11 @@ from predator.loop.anchor import Anchors
 from predator.loop.replay import replay
 from predator.loop.verify import verify_cycle
 from predator.ports.gitops import Commit
-from predator.search.desired import LiveRelease
+from predator.search.desired import Desired, LiveRelease
 from tests.invariants.light_ring import CONTOUR, TARGET, LightWorld
 
 OUTCOMES = frozenset({"success", "rolled_back", "denied", "cancelled", "error", "missed"})
-FORWARD = frozenset({"start-experiment", "promote", "drill", "end-watch"})
+FORWARD = frozenset({"start-experiment", "promote", "drill", "end-watch", "withdraw-end-watch"})
 """Steps of commits that give users something new; the others take back or tell."""
 
 BACKWARD = frozenset(
@@ -42,6 +42,7 @@ class Watchman:
         self._commits = 1
         self._justified = {world.founding}
         self._last = world.founding
+        self._wanted = world.desired.read()
         self._stable = {world.founding.version}
         self.killed = False
 
@@ -64,10 +65,20 @@ class Watchman:
                 raise Broken(f"nobody knows what a commit {step!r} is: {commit.subject}")
             if self.killed and step in FORWARD:
                 raise Broken(f"a {step} while the kill switch is engaged: {commit.subject}")
-            release = self.world.desired.read(commit.revision).release
+            wanted = self.world.desired.read(commit.revision)
+            self._narrowed(wanted, step)
+            release = wanted.release
             if release != self._last:
                 self._last = release
                 self.justify(release, commit)
+
+    def _narrowed(self, wanted: Desired, step: str) -> None:
+        """The end of a hold-back that takes back leaves nobody with another release."""
+        held, self._wanted = self._wanted.holdback, wanted
+        ended = held is not None and wanted.holdback is None
+        if self.killed and ended and step == "rollback-end-watch" and held is not None:
+            if held.release != wanted.release.digest:
+                raise Broken(f"{held.id} was ended forward while the kill switch is engaged")
 
     def justify(self, release: LiveRelease, commit: Commit) -> None:
         """``commit`` made ``release`` live: by right?"""

@@ -100,6 +100,10 @@ class LightStations(SimulatedStations):
         super().__init__(effects)
         self._world = world
 
+    def train(self, record: Record, opened: Json, dataset: Json) -> Json:
+        self._world.trainings += 1
+        return super().train(record, opened, dataset)
+
     def seen(self, record: Record, experiment: str, since: float) -> int:
         return int(super().seen(record, experiment, since) * self._world.traffic)
 
@@ -125,6 +129,7 @@ class LightWorld:
         self.at: Callable[[str], None] = lambda _: None
         self.through: Callable[[Runtime], Runtime] = lambda runtime: runtime
         self.traffic = 1.0
+        self.trainings = 0
         self.flags = MemoryFlags()
         self.approvals, self.overrides = MemoryApprovals(), MemoryOverrides()
         self.limits, self.slots, self.cycles = MemoryLimits(), MemorySlots(), MemoryCycles()

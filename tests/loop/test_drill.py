@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from predator.domain.errors import PolicyDenied, PredatorError
+from predator.domain.errors import PredatorError
 from predator.domain.readings import Value
 from predator.journal.audit import verify_journal
 from predator.loop.drill import DRILL as PUSHER
@@ -97,7 +97,7 @@ def test_without_clicks_nothing_is_pushed(lived: World) -> None:
 
 def test_the_kill_switch_lets_nothing_be_pushed(lived: World) -> None:
     lived.engage()
-    with pytest.raises(PolicyDenied, match="kill-switch"):
+    with pytest.raises(PredatorError, match="kill-switch"):
         drilled(lived)
     assert lived.commits == []
     check_back(lived)

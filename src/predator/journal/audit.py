@@ -108,6 +108,16 @@ class AuditJournal:
             _check_names(record)
             return self._append(fd, {**record, "key": key})
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody appends meanwhile, not even this object; :meth:`find` sees all that is there.
+
+        For what is written beside the journal and must not come after a certain record.
+        """
+        with self._writing() as fd:
+            self._catch_up(fd)
+            yield
+
     def write_summary(self, summary: CycleSummary) -> str:
         """Close the journal with the cycle's summary as its last record; returns its hash.
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from predator.domain.errors import PolicyDenied
 from predator.domain.verdicts import Verdict
+from predator.loop.ending import fail
 from predator.loop.go_live import Lived, go_live
 from predator.loop.live import stand_in_line
-from predator.loop.record import CycleCancelled, Record
-from predator.loop.rollback import withdraw
+from predator.loop.record import Record
 from predator.loop.stations import Stations
 from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease
@@ -56,15 +55,11 @@ def turn(record: Record, stations: Stations) -> Outcome:
 
     Raises what a station raises, after taking back what the users got and closing the record.
     """
-    record.begin()
     try:
+        record.begin()
         return _turn(record, stations)
     except Exception as error:
-        withdraw(record)
-        record.notify(
-            "failed", "warning", f"{record.cycle_id} did not come to a verdict", str(error)
-        )
-        record.close(_outcome_of(error), rollback_available=False)
+        fail(record, error)
         raise
 
 
@@ -209,9 +204,3 @@ def _times(record: Record) -> dict[str, float]:
         found["experiment_s"] = max(0.0, waited)
         found["cycle_s"] = found["total_s"] - found["experiment_s"]
     return {name: round(value, 3) for name, value in found.items()}
-
-
-def _outcome_of(error: Exception) -> str:
-    if isinstance(error, CycleCancelled):
-        return "cancelled"
-    return "denied" if isinstance(error, PolicyDenied) else "error"

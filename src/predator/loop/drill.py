@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from predator.domain.verdicts import WatchDecision
+from predator.loop.ending import fail
 from predator.loop.live import run_watch, stand_in_line
 from predator.loop.record import Record
-from predator.loop.rollback import Restored, roll_back, withdraw
+from predator.loop.rollback import Restored, roll_back
 from predator.loop.stations import Stations
 from predator.policy.decision import Principal
 from predator.ports.runtime import Json
@@ -46,16 +47,15 @@ def drill(record: Record, stations: Stations) -> Json:
 
     ``record`` belongs to the principal :data:`DRILL`.
     """
-    record.begin()
     try:
+        record.begin()
         found = _drill(record, stations).to_json()
-    except Exception:
+        record.step("drill.json", lambda: record.write("drill.json", found).name)
+        record.close("success" if found["caught"] else "missed", rollback_available=True)
+    except Exception as error:
         record.principal = OPERATOR
-        withdraw(record)
-        record.close("error", rollback_available=False)
+        fail(record, error)
         raise
-    record.step("drill.json", lambda: record.write("drill.json", found).name)
-    record.close("success" if found["caught"] else "missed", rollback_available=True)
     return found
 
 

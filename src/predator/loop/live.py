@@ -39,7 +39,10 @@ def stand_in_line(record: Record, effect: str, *, training: bool = False) -> Non
         if (why := record.stopped(effect)) is not None:
             raise CycleCancelled(f"left the queue for {target}: {why}")
         held = slots.claim(target, record.cycle_id, most)
-        return {"held": held, "ahead": [] if held else list(slots.holders(target))}
+        if record.has_ended():
+            record.leave(target)
+        line = list(slots.holders(target))
+        return {"held": held, "ahead": line[: line.index(record.cycle_id)]}
 
     while not (found := record.step(f"slot:{target}:{turn}", claim))["held"]:
         if turn == 0:

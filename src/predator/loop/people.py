@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from predator.domain.errors import InputError
 from predator.loop import gold
+from predator.loop.ending import fail
 from predator.loop.record import Record
 from predator.loop.rollback import roll_back_to
 from predator.policy.decision import Principal
@@ -23,17 +24,17 @@ def roll_back_flow(register: Register) -> Callable[[Runtime, Json], Json]:
     def flow(runtime: Runtime, asked: Json) -> Json:
         trigger = {"type": "operator_rollback", "to_version": asked.get("to_version")}
         record = register(runtime, "rollback", trigger, Principal("operator", str(asked["actor"])))
-        record.begin()
         try:
+            record.begin()
             found = record.step("target", lambda: _target(record, asked.get("to_version")))
             target = LiveRelease(**found)
             why = f"{asked['reason']} (by {asked['actor']})"
             restored = roll_back_to(record, target, why)
-        except Exception:
-            record.close("error", rollback_available=True, approver=str(asked["actor"]))
+            record.notify("rollback", "warning", f"Rolled back to {target.version}", why)
+            record.close("success", rollback_available=True, approver=str(asked["actor"]))
+        except Exception as error:
+            fail(record, error, approver=str(asked["actor"]))
             raise
-        record.notify("rollback", "warning", f"Rolled back to {target.version}", why)
-        record.close("success", rollback_available=True, approver=str(asked["actor"]))
         return {"cycle_id": record.cycle_id, "version": target.version, **restored.to_json()}
 
     return flow

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from predator.domain.canonical import canonical_json, sha256_hex
-from predator.domain.errors import PolicyDenied, PredatorError
+from predator.domain.errors import ConflictError, PolicyDenied, PredatorError
 from predator.domain.governance import Approval, Notice
 from predator.domain.verdicts import Decision
 from predator.journal.audit import AuditJournal
@@ -61,7 +61,8 @@ class Record:
         self.trigger, self.principal, self._simulated = trigger, principal, simulated
         self.run_id = ""
         self.started = 0.0
-        self._written: dict[str, str] = {}
+        self._doing = ""
+        self._written: dict[str, bytes] = {}
 
     @property
     def folder(self) -> Path:
@@ -101,7 +102,7 @@ class Record:
 
         def claim() -> Json:
             at = self.ring.clock.now()
-            return {
+            claimed = {
                 "cycles_within_limit": limits.begin_cycle(
                     rules.contour, self.cycle_id, at, rules.max_cycles_per_day
                 ),
@@ -109,6 +110,9 @@ class Record:
                     rules.contour, self.cycle_id, at, rules.cycle_cost_usd, governance.budget_usd()
                 ),
             }
+            if self.has_ended():
+                limits.settle(self.cycle_id)
+            return claimed
 
         claimed: dict[str, bool] = self.step("limits", claim)
         return claimed
@@ -193,11 +197,18 @@ class Record:
         return deciders.write_decision(self.folder, self.journal, key, decider, inputs)
 
     def write(self, name: str, value: Any) -> Path:
-        """Write a file of the cycle (JSON, text or bytes), atomically, and copy it to MLflow."""
+        """Write a file of the cycle (JSON, text or bytes), atomically, and copy it to MLflow.
+
+        ``ConflictError`` where another worker has recorded meanwhile what this one is doing: its
+        files are the ones that count.
+        """
         path = self.folder / name
         data = _bytes(value)
-        write_whole(path, data)
-        self._written[name] = sha256_hex(data)
+        with self.journal.alone():
+            if self.journal.summary is not None or self._recorded(self._doing) is not None:
+                raise ConflictError(f"{name} of {self.cycle_id} was written by another worker")
+            write_whole(path, data)
+        self._written[name] = data
         self.ring.tracking.artifact(self.run_id, path)
         return path
 
@@ -230,12 +241,22 @@ class Record:
         cost: float = found["cost_usd"]
         return cost
 
+    def give_up(self, outcome: str) -> None:
+        """End without a closed record: nobody must wait for what this cycle holds."""
+        self.step("give_up", lambda: self._free(outcome))
+
     def cancelled(self) -> str | None:
         """Why a person wants this cycle to stop, if one does. Call it inside a step."""
         entry = self.ring.governance.cycles.get(self.cycle_id)
         if entry is None or not entry.cancelled_by:
             return None
         return f"cancelled by {entry.cancelled_by}: {entry.cancel_reason}"
+
+    def has_ended(self) -> bool:
+        """Whether the cycle is over. A step that finds it so belongs to a worker that was frozen
+        while another one ended the cycle, and gives back what it has just taken."""
+        entry = self.ring.governance.cycles.get(self.cycle_id)
+        return entry is not None and entry.outcome != ""
 
     def stopped(self, effect: str) -> str | None:
         """Why long work that was allowed must not go on, if it must not. Inside a step."""
@@ -283,30 +304,34 @@ class Record:
                 self._action(name, kind, "denied", 0.0, 0.0, {"rule": answer.rule})
                 raise PolicyDenied(f"policy denies {effect} by rule {answer.rule}: {answer.reason}")
             started, used = time.monotonic(), _cpu_s()
+            self._doing = name
             try:
                 result = work()
             except Exception as error:
+                if (kept := self._kept(name)) is not None:
+                    return kept
                 spent = time.monotonic() - started, _cpu_s() - used
-                details = {"error": str(error)[:300], "files": self._written}
-                self._action(name, kind, "failed", *spent, details)
+                self._action(name, kind, "failed", *spent, {"error": str(error)[:300]})
                 raise
+            finally:
+                self._doing = ""
             spent = time.monotonic() - started, _cpu_s() - used
-        data = canonical_json({"result": result})
-        kept = f"steps/{_file_name(name)}.json"
-        write_whole(self.folder / kept, data)
-        files = {**self._written, kept: sha256_hex(data)}
-        self._action(name, kind, "completed", *spent, {**describe(result), "files": files})
-        return json.loads(data)
+        self._written[_kept_file(name)] = canonical_json({"result": result})
+        self._action(name, kind, "completed", *spent, describe(result))
+        return self._result(name, self._recorded(name) or {})
 
     def _kept(self, name: str) -> Json | None:
         """The result of an action that was done and recorded before a crash lost its step."""
         action = self._recorded(name)
         if action is None or action["status"] != "completed":
             return None
-        kept = f"steps/{_file_name(name)}.json"
-        data = read_file(self.folder, kept, action["files"][kept])
+        found = self._result(name, action)
         self._follow_up(name, action)
-        return json.loads(data)
+        return found
+
+    def _result(self, name: str, action: Mapping[str, Any]) -> Json:
+        kept = _kept_file(name)
+        return json.loads(read_file(self.folder, kept, action["files"][kept]))
 
     def _recorded(self, name: str) -> dict[str, Any] | None:
         record = self.journal.find(f"{name}:action")
@@ -321,18 +346,33 @@ class Record:
         cpu_s: float,
         details: Mapping[str, Any],
     ) -> None:
-        action = {
-            "sequence": len(self.actions) + 1,
-            "type": kind,
-            "status": status,
-            "duration_sec": round(duration_s, 3),
-            "cost_usd": round(cpu_s / 3600 * self.ring.options.cpu_hour_usd, 9),
-            **details,
-        }
+        """Record an attempt with the files it left, and do what follows.
+
+        Of two workers that completed the same action (one of them was frozen) the first counts:
+        the other one's files are not written any more, and it follows up on the first's record.
+        """
+        sequence = len(self.actions) + 1
+
+        def made(_number: int) -> dict[str, Any]:
+            for file, data in self._written.items():
+                _restore(self.folder / file, data)
+            action = {
+                "sequence": len(self.actions) + 1,
+                "type": kind,
+                "status": status,
+                "duration_sec": round(duration_s, 3),
+                "cost_usd": round(cpu_s / 3600 * self.ring.options.cpu_hour_usd, 9),
+                **details,
+                "files": {file: sha256_hex(data) for file, data in self._written.items()},
+            }
+            return {"type": "action", "action": action}
+
         # A failed or denied attempt may be followed by another one, so its key is its own.
-        key = f"{name}:action" if status == "completed" else f"{name}:{status}:{action['sequence']}"
-        self.journal.append_once(key, {"type": "action", "action": action})
-        self._follow_up(name, action)
+        key = f"{name}:action" if status == "completed" else f"{name}:{status}:{sequence}"
+        self.journal.append_made(key, made)
+        record = self.journal.find(key)
+        if record is not None:
+            self._follow_up(name, record["action"])
 
     def _follow_up(self, name: str, action: Mapping[str, Any]) -> None:
         """What follows an action's record: MLflow, its cost, and how soon the loop reacted."""
@@ -426,7 +466,6 @@ class Record:
     def _close(self, outcome: str, rollback_available: bool, approver: str) -> Json:
         actions = self.actions
         cost = round(sum(action["cost_usd"] for action in actions), 9)
-        governance = self.ring.governance
         if self.journal.summary is None:
             self.write("cost.json", {"total_cost_usd": cost})
             people = [r["actor"] for r in self.journal.read() if r.get("type") == "approved"]
@@ -446,14 +485,20 @@ class Record:
         anchor.anchor(
             self.ring.desired.gitops, self.ring.options.contour, self.cycle_id, self.journal
         )
-        governance.limits.settle(self.cycle_id)
-        self.leave(self.target)
-        self.leave(self.trainings)
-        governance.cycles.finish(self.cycle_id, outcome, self.ring.clock.now())
+        outcome = str((self.journal.summary or {}).get("outcome", outcome))
+        self._free(outcome)
         self.ring.tracking.metrics(self.run_id, {"total_cost_usd": cost})
         self.ring.tracking.artifact(self.run_id, self.folder / "audit.jsonl")
         self.ring.tracking.finish(self.run_id, outcome)
         return {"cost_usd": cost}
+
+    def _free(self, outcome: str) -> None:
+        """Give back what others wait for, and end the entry in the register."""
+        governance = self.ring.governance
+        governance.limits.settle(self.cycle_id)
+        self.leave(self.target)
+        self.leave(self.trainings)
+        governance.cycles.finish(self.cycle_id, outcome, self.ring.clock.now())
 
 
 def files_of(folder: Path) -> Sequence[str]:
@@ -469,8 +514,15 @@ def _bytes(value: Any) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _file_name(step: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "-", step)
+def _kept_file(action: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", action)
+    return f"steps/{name}.json"
+
+
+def _restore(path: Path, data: bytes) -> None:
+    """Let ``path`` hold ``data``, whatever another worker has written there meanwhile."""
+    if not path.is_file() or path.read_bytes() != data:
+        write_whole(path, data)
 
 
 def _cpu_s() -> float:

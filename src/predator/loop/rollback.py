@@ -91,13 +91,15 @@ def withdraw(record: Record) -> None:
         wanted = ring.desired.read()
         watched = wanted.holdback is not None and wanted.holdback.id == f"watch-{cycle}"
         # Others may have ended the hold-back; a release that nobody kept is still taken back.
-        live = wanted.release.cycle == cycle and not any(
+        live = wanted.release.cycle == cycle
+        kept = live and any(
             one.version == wanted.release.version and one.stable_at is not None
             for one in ring.releases.list()
         )
-        revision = ring.desired.release_commit(cycle) if live else None
+        revision = ring.desired.release_commit(cycle) if live and not kept else None
         return {
             "watched": watched,
+            "kept": kept,
             "revision": revision,
             "before": asdict(ring.desired.before(revision)) if revision else None,
             "experiment": wanted.experiment is not None and wanted.experiment.id == f"exp-{cycle}",
@@ -108,6 +110,13 @@ def withdraw(record: Record) -> None:
         if found["revision"] is not None:
             before = LiveRelease(**found["before"])
             roll_back(record, found["revision"], before, "the cycle did not come to its end")
+        elif found["watched"] and found["kept"]:
+            record.act(
+                "withdraw:end_watch",
+                "end_watch",
+                lambda: _end_watch(ring, cycle, "withdraw", f"Keep what watch-{cycle} kept"),
+                lambda made: {"gitops_revision": made},
+            )
         elif found["watched"]:
             record.step(
                 "withdraw:end-watch",

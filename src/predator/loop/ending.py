@@ -1,0 +1,47 @@
+"""How a flow that failed comes to its end: first its users, then people, then the books."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from predator.domain.errors import PolicyDenied
+from predator.loop.record import CycleCancelled, Record
+from predator.loop.rollback import withdraw
+
+
+def fail(record: Record, error: Exception, *, approver: str = "system") -> None:
+    """Take back what the cycle gave to users, tell people, close the record.
+
+    Raises nothing: what cannot be done is noted and hides no earlier error. Where the record
+    cannot be closed, the cycle at least gives up what others wait for.
+    """
+    outcome, cycle = outcome_of(error), record.cycle_id
+    _tried(record, lambda: withdraw(record))
+    if not record.run_id:
+        _tried(record, record.begin)
+    _tried(
+        record,
+        lambda: record.notify("failed", "warning", f"{cycle} did not come to its end", str(error)),
+    )
+    if not _tried(
+        record, lambda: record.close(outcome, rollback_available=False, approver=approver)
+    ):
+        title = f"The record of {cycle} could not be closed"
+        _tried(record, lambda: record.notify("unclosed", "critical", title, str(error)))
+        _tried(record, lambda: record.give_up(outcome))
+
+
+def outcome_of(error: Exception) -> str:
+    """The outcome in the audit of a cycle that ended with ``error``."""
+    if isinstance(error, CycleCancelled):
+        return "cancelled"
+    return "denied" if isinstance(error, PolicyDenied) else "error"
+
+
+def _tried(record: Record, work: Callable[[], object]) -> bool:
+    try:
+        work()
+    except Exception as error:
+        record.ring.progress.note(f"{record.cycle_id} could not be ended as it should: {error}")
+        return False
+    return True
