@@ -38,6 +38,7 @@ class Orders:
     ``strike_each``: die at the first moment that nobody was struck at, so that one cycle is struck
     once at each; at those after ``strike_after`` only, where it is given. ``die_at`` and
     ``freeze_at`` name one moment. ``fault`` see :class:`Faults`. ``linger_s``: stay so much longer.
+    ``tell_moments``: write down the moments that there are.
     """
 
     folder: str
@@ -46,12 +47,14 @@ class Orders:
     flow_id: str = ""
     fine: bool = False
     strike_each: bool = False
+    tell_moments: bool = False
     die_at: str = ""
     freeze_at: str = ""
     fault: dict[str, Any] | None = None
     strike_after: str = ""
     linger_s: float = 0.0
     lease_s: float = 1.0
+    poll_s: float = 0.02
     busy_timeout_s: float = 30.0
 
 
@@ -66,6 +69,9 @@ class Fate:
 
     def __call__(self, moment: str) -> None:
         orders = self._orders
+        if orders.tell_moments:
+            with Path(orders.folder, "moments").open("a") as told:
+                told.write(f"{moment}\n")
         self._on = self._on or moment == orders.strike_after
         if orders.strike_each and self._on and moment not in self._struck:
             with self._file.open("a") as file:
@@ -94,7 +100,7 @@ def be_worker(orders: Orders) -> None:
             queues={"cycles": 1},
             heartbeat_s=orders.lease_s / 5,
             lease_s=orders.lease_s,
-            poll_s=0.02,
+            poll_s=orders.poll_s,
         ) as worker,
     ):
         while os.getppid() != 1:

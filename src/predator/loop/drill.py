@@ -66,7 +66,7 @@ def _drill(record: Record, stations: Stations) -> Drilled:
     opened = record.step("bad_release", lambda: _prepared(record, stations))
     good, bad = LiveRelease(**opened["good"]), opened["bad"]
     release = LiveRelease(f"{good.version}-drill", bad, record.cycle_id)
-    holdback = Holdback(f"watch-{record.cycle_id}", good.digest, ring.options.holdback_share)
+    holdback = Holdback(f"watch-{record.cycle_id}", good.digest, record.options.holdback_share)
 
     def push() -> str:
         return ring.desired.set_release(

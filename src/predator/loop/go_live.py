@@ -122,7 +122,7 @@ def _promote(
         "version", lambda: gold.next_version(before.version, ring.releases.list())
     )
     after = LiveRelease(str(version), candidate, record.cycle_id)
-    holdback = Holdback(f"watch-{record.cycle_id}", before.digest, ring.options.holdback_share)
+    holdback = Holdback(f"watch-{record.cycle_id}", before.digest, record.options.holdback_share)
 
     def commit() -> str:
         if (made := ring.desired.release_commit(record.cycle_id)) is not None:
@@ -144,7 +144,7 @@ def _promote(
                 "Cycle": record.cycle_id,
                 "Step": "promote",
                 "Audit": record.journal.head,
-                "Contour": ring.options.contour,
+                "Contour": record.options.contour,
                 **chain,
             },
             replaces=before,
@@ -154,7 +154,7 @@ def _promote(
         found = ring.deployer.wait(revision, 30)
         if found.release != candidate:
             raise PredatorError(f"{found.release[:12]} serves after the promotion")
-        record.write("helm_values_patch.yaml", _patch(ring.options.contour, before, after))
+        record.write("helm_values_patch.yaml", _patch(record.options.contour, before, after))
         return found.revision
 
     revision = record.act(

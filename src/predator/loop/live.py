@@ -27,9 +27,9 @@ def stand_in_line(record: Record, effect: str, *, training: bool = False) -> Non
     Left (``CycleCancelled``) once policy denies ``effect``. ``PredatorError`` where those ahead
     have had time enough to come to their ends: somebody has to look at what holds the place.
     """
-    slots, options = record.ring.governance.slots, record.ring.options
+    slots, options = record.ring.governance.slots, record.options
     target = record.trainings if training else record.target
-    most = 1 if training else record.ring.governance.rules.max_experiments
+    most = 1 if training else options.max_experiments
     turn_s = options.training_wall_s if training else _on_users_s(record)
     pause = options.poll_s
     longest_pause = LINE_POLL_S if training else max(LINE_POLL_S, options.experiment_min_s / 200)
@@ -61,9 +61,9 @@ def stand_in_line(record: Record, effect: str, *, training: bool = False) -> Non
 
 def _on_users_s(record: Record) -> float:
     """How long a cycle may be on users: experiment, approval, and both halves of the watch."""
-    options, rules = record.ring.options, record.ring.governance.rules
+    options = record.options
     watch = 2 * options.watch_looks * options.watch_look_s
-    return PATIENCE * options.experiment_max_s + rules.approval_expires_s + watch
+    return PATIENCE * options.experiment_max_s + options.approval_expires_s + watch
 
 
 def run_experiment(
@@ -75,7 +75,7 @@ def run_experiment(
     verdict ends it. After an error the caller withdraws it (``rollback``). Where the traffic
     gives nothing to plan by, nothing is started: ERROR, without a plan.
     """
-    ring, options = record.ring, record.ring.options
+    ring, options = record.ring, record.options
     planned = record.step("plan", lambda: stations.plan_experiment(record, evaluated))
     if "unplanned" in planned:
         return _written(record, candidate, None, planned["unplanned"])
@@ -137,7 +137,7 @@ def run_watch(
     (``CycleCancelled``). Where the last look has too little to judge by, as many looks again wait
     for more.
     """
-    ring, options = record.ring, record.ring.options
+    ring, options = record.ring, record.options
     since = float(record.step("watch:since", ring.clock.now))
     name = f"watch-{record.cycle_id}"
     ring.progress.station(
@@ -223,7 +223,7 @@ def _wait_for(record: Record, stations: Stations, name: str, since: float, searc
     The shortest time is by the clock; the longest by the time that this flow was awake, so that
     a night in which nothing ran does not end an experiment.
     """
-    ring, options = record.ring, record.ring.options
+    ring, options = record.ring, record.options
     pause = max(min(1.0, options.poll_s), options.experiment_min_s / 200)
     most = options.experiment_max_s * PATIENCE
     turn = 0

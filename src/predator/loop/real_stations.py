@@ -74,7 +74,7 @@ class RealStations:
             replica.index.documents,
             arrivals,
             replica.engine(opened["before"]["digest"]),
-            ring.options.seed,
+            record.options.seed,
         )
         found = deciders.to_diagnose(
             record.decide("diagnose", "diagnose", deciders.diagnose_inputs(evidence))
@@ -86,7 +86,7 @@ class RealStations:
                 evidence,
                 record.cycle_id,
                 timestamp(ring.clock.now()),
-                ring.options.generated_queries,
+                record.options.generated_queries,
             ),
         )
         return {
@@ -104,7 +104,7 @@ class RealStations:
         fresh = [d for d in documents if arrivals.get(d.id, 0.0) >= since] or documents
         wanted = diagnosis["low_coverage_terms"]
         chosen = augment.sources(
-            fresh, wanted, ring.options.generated_queries, diagnosis["affected_categories"]
+            fresh, wanted, record.options.generated_queries, diagnosis["affected_categories"]
         )
         frequency = document_frequency(chosen)
         version = sources.datasets.build(
@@ -118,8 +118,8 @@ class RealStations:
                 ],
                 [augment.fingerprint(query.text) for query in labels.gold],
                 {term: count for term, count in frequency.items() if count > 1},
-                ring.options.generated_queries,
-                ring.options.seed,
+                record.options.generated_queries,
+                record.options.seed,
             ),
         )
         data = sources.datasets.fetch(version)
@@ -142,20 +142,21 @@ class RealStations:
         documents, _ = snapshot.load(ring.objects, opened["corpus"])
         texts = list(dict.fromkeys(row[1] for row in rows))
         job = f"{record.cycle_id}:train"
-        sources.trainer.start(
-            job,
-            "portfolio",
-            job_inputs(
-                rows,
-                documents,
-                sources.encode_all([embedding_text(document) for document in documents]),
-                texts,
-                np.asarray(
-                    [sources.encoder.encode_query(text) for text in texts], np.float32
-                ).reshape(len(texts), sources.encoder.dim),
+        inputs = job_inputs(
+            rows,
+            documents,
+            sources.encode_all([embedding_text(document) for document in documents]),
+            texts,
+            np.asarray([sources.encoder.encode_query(text) for text in texts], np.float32).reshape(
+                len(texts), sources.encoder.dim
             ),
-            job_spec(seed=ring.options.seed, dim=sources.encoder.dim),
         )
+        with ring.governance.fence.passing():
+            # Encoding may have taken minutes since policy was asked.
+            if (why := record.stopped("train")) is not None:
+                raise CycleCancelled(f"the training was not started: {why}")
+            spec = job_spec(seed=record.options.seed, dim=sources.encoder.dim)
+            sources.trainer.start(job, "portfolio", inputs, spec)
         status = self._wait(record, job)
         portfolio = read_portfolio(sources.trainer.collect(job))
         best = portfolio[0]
@@ -190,7 +191,7 @@ class RealStations:
 
     def evaluate(self, record: Record, opened: Json, trained: Json, number: int) -> Json:
         """The paired scores on the Gold queries, the guardrails, and the verdict."""
-        ring, labels, options = record.ring, self._labels, record.ring.options
+        ring, labels, options = record.ring, self._labels, record.options
         before = ring.desired.read().release
         replica, _ = self._replica(record, opened)
         live = load_release(ring.objects.get(before.digest))
@@ -244,7 +245,7 @@ class RealStations:
         return evaluated
 
     def plan_experiment(self, record: Record, evaluated: Json) -> Json:
-        ring, options = record.ring, record.ring.options
+        ring, options = record.ring, record.options
         now = ring.clock.now()
         live = evaluated["before"]["digest"]
         history = [
@@ -276,7 +277,7 @@ class RealStations:
     def judge_experiment(
         self, record: Record, experiment: str, since: float, plan: Json, releases: Json
     ) -> Json:
-        options, until = record.ring.options, record.ring.clock.now() - SETTLE_S
+        options, until = record.options, record.ring.clock.now() - SETTLE_S
         seen = self._sources.feedback.impressions(since - 1, until, experiment)
         judged = list(seen)[: plan["searches"]]
         csat_min = to_evaluation_gates(self._gates_now(record)).csat_min
@@ -310,7 +311,7 @@ class RealStations:
     def look(
         self, record: Record, experiment: str, since: float, number: int, baseline: Json
     ) -> Json:
-        ring, options = record.ring, record.ring.options
+        ring, options = record.ring, record.options
         now = ring.clock.now()
         seen = self._sources.feedback.impressions(since, now - SETTLE_S, experiment)
         live = [i for i in seen if i.variant == "live"]
@@ -338,7 +339,7 @@ class RealStations:
         replica, _ = self._replica(record, {"corpus": corpus})
         queries = [*self._labels.live, *self._labels.training][:LESSONS]
         release = load_release(ring.objects.get(live["digest"]))
-        return bad_release(replica, release, queries, ring.options.seed).digest
+        return bad_release(replica, release, queries, record.options.seed).digest
 
     def settled(self, kept: KeptRelease) -> None:
         if isinstance(self._sources.datasets, NamedRevisions):
@@ -362,7 +363,7 @@ class RealStations:
                 trainer.cancel(job)
                 raise CycleCancelled(f"the training was stopped: {why}")
             ring.progress.work(status.what or "training", status.done, max(status.total, 1))
-            ring.clock.sleep(min(0.5, ring.options.poll_s))
+            ring.clock.sleep(min(0.5, record.options.poll_s))
         if status.state != "completed":
             raise PredatorError(f"the training {status.state}: {status.error}")
         return status
@@ -393,7 +394,7 @@ class RealStations:
 
     def _gates_now(self, record: Record) -> Mapping[str, Gate]:
         """The contour's quality gates, with the levels that people have set by override."""
-        governance, contour = record.ring.governance, record.ring.options.contour
+        governance, contour = record.ring.governance, record.options.contour
         granted = governance.overrides.list(contour)
         return with_overrides(self._gates, granted, contour, record.ring.clock.now())
 

@@ -11,7 +11,8 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from predator.domain.canonical import canonical_json, sha256_hex
 from predator.domain.errors import ConflictError, PolicyDenied, PredatorError
@@ -21,7 +22,7 @@ from predator.journal.audit import AuditJournal
 from predator.journal.files import read_file, write_whole
 from predator.journal.summary import CycleSummary
 from predator.loop import anchor, contract, deciders
-from predator.loop.ring import Ring, timestamp
+from predator.loop.ring import OPTIONS, Options, Ring, timestamp
 from predator.policy.decision import Context, PolicyDecision, Principal
 from predator.ports.runtime import Json, Runtime
 
@@ -59,6 +60,8 @@ class Record:
     ) -> None:
         self.ring, self.runtime, self.cycle_id = ring, runtime, cycle_id
         self.trigger, self.principal, self._simulated = trigger, principal, simulated
+        self.options: Options = ring.options
+        """As they were when the cycle began: a change of settings counts from the next one."""
         self.run_id = ""
         self.started = 0.0
         self._doing = ""
@@ -71,12 +74,12 @@ class Record:
     @property
     def target(self) -> str:
         """What an experiment of this cycle would stand on: one layer of one contour."""
-        return f"{self.ring.options.contour}/{LAYER}"
+        return f"{self.options.contour}/{LAYER}"
 
     @property
     def trainings(self) -> str:
         """What trainings of a contour queue for: one at a time on this machine's cores."""
-        return f"{self.ring.options.contour}/training"
+        return f"{self.options.contour}/training"
 
     def leave(self, target: str) -> None:
         """Give a place in a queue back. Call it inside a step."""
@@ -94,6 +97,7 @@ class Record:
         """Open the folder, the journal and the MLflow run; the same again finds them open."""
         found = self.step("begin", self._begin)
         self.run_id, self.started = found["run_id"], found["started"]
+        self.options = cast("Options", SimpleNamespace(**found["options"]))
 
     def claim_limits(self) -> Context:
         """Count this cycle and set its money aside; what policy is told of both."""
@@ -181,7 +185,7 @@ class Record:
                 "effect": effect,
                 "role": self.principal.role,
                 "principal": self.principal.name,
-                "contour": self.ring.options.contour,
+                "contour": self.options.contour,
                 "context": dict(given.context),
                 "decision": str(given.answer.decision),
                 "rule": given.answer.rule,
@@ -220,7 +224,7 @@ class Record:
     def notify(self, key: str, severity: Any, title: str, text: str) -> None:
         """Tell people; a step of its own, once."""
         notice = Notice(
-            f"{self.cycle_id}:{key}", severity, title, text, self.ring.options.contour,
+            f"{self.cycle_id}:{key}", severity, title, text, self.options.contour,
             self.cycle_id, str(self.folder),
         )  # fmt: skip
 
@@ -270,14 +274,16 @@ class Record:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.mark("started")
         plain = {f"trigger_{name}": str(value) for name, value in self.trigger.items()}
-        run_id = self.ring.tracking.start(
-            self.cycle_id, {"contour": self.ring.options.contour, **plain}
-        )
+        run_id = self.ring.tracking.start(self.cycle_id, {"contour": self.options.contour, **plain})
         self.journal.append_once(
             "begin", {"type": "start", "cycle_id": self.cycle_id, "trigger": dict(self.trigger)}
         )
         begun = self.journal.find("begin")
-        return {"run_id": run_id, "started": begun["at"] if begun else self.ring.clock.now()}
+        return {
+            "run_id": run_id,
+            "started": begun["at"] if begun else self.ring.clock.now(),
+            "options": {name: getattr(self.ring.options, name) for name in OPTIONS},
+        }
 
     def _attempt(
         self,
@@ -361,7 +367,7 @@ class Record:
                 "type": kind,
                 "status": status,
                 "duration_sec": round(duration_s, 3),
-                "cost_usd": round(cpu_s / 3600 * self.ring.options.cpu_hour_usd, 9),
+                "cost_usd": round(cpu_s / 3600 * self.options.cpu_hour_usd, 9),
                 **details,
                 "files": {file: sha256_hex(data) for file, data in self._written.items()},
             }
@@ -376,7 +382,7 @@ class Record:
 
     def _follow_up(self, name: str, action: Mapping[str, Any]) -> None:
         """What follows an action's record: MLflow, its cost, and how soon the loop reacted."""
-        governance, contour = self.ring.governance, self.ring.options.contour
+        governance, contour = self.ring.governance, self.options.contour
         self.ring.tracking.action(self.run_id, action["sequence"], action)
         governance.limits.charge(
             contour, f"{self.cycle_id}/{name}/{action['sequence']}", self.cycle_id,
@@ -402,7 +408,7 @@ class Record:
                     f"The loop reacted late to {row.trigger}",
                     f"{took:.0f} s from the signal to the first action; the contract allows "
                     f"{row.react_within_s:.0f} s",
-                    self.ring.options.contour,
+                    self.options.contour,
                     self.cycle_id,
                 )
             )
@@ -415,14 +421,14 @@ class Record:
         kept = governance.request(
             Approval(
                 f"{self.cycle_id}:{name}",
-                self.ring.options.contour,
+                self.options.contour,
                 self.cycle_id,
                 effect,
                 subject or f"{effect} by {self.principal.role}",
                 release,
                 answer.rule,
                 now,
-                now + governance.rules.approval_expires_s,
+                now + self.options.approval_expires_s,
             ),
             str(self.folder),
         )
@@ -473,7 +479,7 @@ class Record:
                 CycleSummary(
                     self.cycle_id,
                     timestamp(self.started),
-                    self.ring.options.contour,
+                    self.options.contour,
                     dict(self.trigger),
                     actions,
                     people[-1] if people else approver,
@@ -482,9 +488,7 @@ class Record:
                     rollback_available,
                 )
             )
-        anchor.anchor(
-            self.ring.desired.gitops, self.ring.options.contour, self.cycle_id, self.journal
-        )
+        anchor.anchor(self.ring.desired.gitops, self.options.contour, self.cycle_id, self.journal)
         outcome = str((self.journal.summary or {}).get("outcome", outcome))
         self._free(outcome)
         self.ring.tracking.metrics(self.run_id, {"total_cost_usd": cost})

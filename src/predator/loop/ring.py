@@ -53,7 +53,12 @@ class Options(Protocol):
     gross_drop_rel: float
     poll_s: float
     training_wall_s: float
+    approval_expires_s: float
+    max_experiments: int
     seed: int
+
+
+OPTIONS = tuple(Options.__annotations__)
 
 
 @dataclass(frozen=True, slots=True)

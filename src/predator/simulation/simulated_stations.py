@@ -106,7 +106,7 @@ class SimulatedStations:
         }
 
     def evaluate(self, record: Record, opened: Json, trained: Json, number: int) -> Json:
-        ring, options, truth = record.ring, record.ring.options, self._effects
+        ring, options, truth = record.ring, record.options, self._effects
         rng = self._rng(record, f"evaluate-{number}")
         before = ring.desired.read().release
         baseline = np.clip(rng.normal(0.6, 0.25, truth.queries), 0.05, 1.0)
@@ -132,7 +132,7 @@ class SimulatedStations:
         return evaluated
 
     def plan_experiment(self, record: Record, evaluated: Json) -> Json:
-        options = record.ring.options
+        options = record.options
         history = self._served(record, "plan", 400, {"": 0.0}, evaluated["before"]["digest"])
         inputs = deciders.plan_experiment_inputs(
             history,
@@ -155,7 +155,7 @@ class SimulatedStations:
     def judge_experiment(
         self, record: Record, experiment: str, since: float, plan: Json, releases: Json
     ) -> Json:
-        options, share = record.ring.options, plan["share"]
+        options, share = record.options, plan["share"]
         arms = {"baseline": (0.0, 1 - share), "candidate": (self._effects.online, share)}
         served: list[Impression] = []
         for arm, (effect, part) in arms.items():
@@ -181,7 +181,7 @@ class SimulatedStations:
     def look(
         self, record: Record, experiment: str, since: float, number: int, baseline: Json
     ) -> Json:
-        options = record.ring.options
+        options = record.options
         count = self._effects.searches * min(number, options.watch_looks) // options.watch_looks
         effect = -0.9 if record.trigger["type"] == "drill" else self._effects.live
         live = self._served(record, "live", count, {"live": effect}, "")
