@@ -8,6 +8,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?=
 CANDIDATES := python3 python3.13 python3.12 python3.11 python3.14
 ARGS ?=
+# Processes that the tests run in.
+JOBS ?= 2
 
 # Another active environment must not leak into ours.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
@@ -35,7 +37,7 @@ bench: .venv/ready  ## measure, e.g. ARGS='relevance DIR'
 	@.venv/bin/predator bench $(ARGS)
 
 test: lint  ## everything the tests need, the checks, then the tests
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: .venv/ready-dev  ## ruff, mypy, the import law
 	@.venv/bin/ruff check --quiet --output-format concise .

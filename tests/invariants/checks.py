@@ -30,7 +30,7 @@ BACKWARD = frozenset(
 )
 
 
-class Broken(BaseException):  # noqa: N818 - the name of what it is
+class Broken(BaseException):
     """An invariant does not hold. No ``Exception``: a flow must not take it for its own."""
 
 
@@ -75,10 +75,10 @@ class Watchman:
     def _narrowed(self, wanted: Desired, step: str) -> None:
         """The end of a hold-back that takes back leaves nobody with another release."""
         held, self._wanted = self._wanted.holdback, wanted
-        ended = held is not None and wanted.holdback is None
-        if self.killed and ended and step == "rollback-end-watch" and held is not None:
-            if held.release != wanted.release.digest:
-                raise Broken(f"{held.id} was ended forward while the kill switch is engaged")
+        if held is None or wanted.holdback is not None or not self.killed:
+            return
+        if step == "rollback-end-watch" and held.release != wanted.release.digest:
+            raise Broken(f"{held.id} was ended forward while the kill switch is engaged")
 
     def justify(self, release: LiveRelease, commit: Commit) -> None:
         """``commit`` made ``release`` live: by right?"""

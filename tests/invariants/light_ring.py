@@ -152,7 +152,7 @@ class LightWorld:
         """A new process over the same stores: the flows go on at the next :meth:`run`."""
         self.ring = self._ring()
         self.flows = VirtualFlows(
-            self._flows(), clock=self.clock, journal=self.journal, at=lambda event: self.at(event)
+            self._flows(), clock=self.clock, journal=self.journal, at=self._hear
         )
 
     # What happens.
@@ -178,7 +178,10 @@ class LightWorld:
     def ask_rollback(self, to_version: str | None = None) -> str:
         """An operator asks for a rollback; the id of its flow."""
         flow_id = f"rollback-{CONTOUR}-{next(self._numbers)}"
-        asked = {"environment": CONTOUR, "to_version": to_version, "actor": "ann", "reason": "bad"}
+        asked = {
+            "environment": CONTOUR, "to_version": to_version, "actor": "ann", "reason": "bad",
+            "live": self.desired.read().release.version,
+        }  # fmt: skip
         self.flows.enqueue("rollback", flow_id, asked)
         return flow_id
 
@@ -219,6 +222,9 @@ class LightWorld:
         return entry.outcome
 
     # How it is put together.
+
+    def _hear(self, boundary: str) -> None:
+        self.at(boundary)
 
     def _engine(self, digest: str) -> Engine:
         return cast(Engine, _Engine(load_release(self.objects.get(digest))))
@@ -313,7 +319,7 @@ def _settings(**changes: object) -> LightSettings:
 @contextmanager
 def fast_folder() -> Iterator[Path]:
     """A folder where syncing costs nothing, where the machine has one."""
-    shared = Path("/dev/shm")
+    shared = Path("/dev/shm")  # noqa: S108 - memory, where there is such a folder
     made = tempfile.mkdtemp(prefix="predator-", dir=shared if shared.is_dir() else None)
     try:
         yield Path(made)

@@ -18,7 +18,6 @@ from predator.domain.errors import PolicyDenied
 from predator.loop.operator import Operator
 from predator.loop.operator_desk import Desk
 from predator.loop.record import FENCED, Record
-from predator.policy.decision import Principal
 from tests.invariants.checks import Watchman
 from tests.invariants.light_ring import CONTOUR, TARGET, LightWorld
 
@@ -169,7 +168,9 @@ def test_under_load_it_is_acknowledged_within_a_second_and_nothing_follows(
                 name = names[turn % len(names)]
                 record.act(f"{name}-{turn}", name, lambda name=name: effect(name), context=evidence)
         except PolicyDenied:
-            record.act("back", "rollback", lambda: "back", context={"rollback_target_healthy": True})
+            record.act(
+                "back", "rollback", lambda: "back", context={"rollback_target_healthy": True}
+            )
             denied.release()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]

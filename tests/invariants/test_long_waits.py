@@ -150,9 +150,7 @@ class TestLimits:
         world.run()
         assert Counter(map(world.outcome, cycles))["denied"] == 13
 
-    def test_sixteen_cycles_at_once_have_their_experiments_in_turn(
-        self, world: LightWorld
-    ) -> None:
+    def test_sixteen_cycles_at_once_have_their_experiments_in_turn(self, world: LightWorld) -> None:
         watchman = Watchman(world)
 
         def look(boundary: str) -> None:

@@ -215,7 +215,7 @@ NAMES = [name for name, (weight, _) in EVENTS.items() for _ in range(weight)]
 
 def events_of(seed: int, count: int) -> list[Event]:
     """The walk of a seed."""
-    luck = random.Random(seed)
+    luck = random.Random(seed)  # noqa: S311 - a walk, no secret
     return [
         Event(luck.choice(NAMES), luck.randrange(64), luck.randrange(MOST_BOUNDARIES))
         for _ in range(count)

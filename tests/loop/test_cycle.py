@@ -505,6 +505,19 @@ class TestBroken:
         assert len(keys) == len(set(keys))
         assert sorted(a["sequence"] for a in summary["actions"]) == list(range(1, 14))
 
+    def test_settings_that_change_meanwhile_count_from_the_next_cycle_on(
+        self, world: World
+    ) -> None:
+        situation = world.live_through()
+        breaking(world, ("note look 2", 1), KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            world.turn(situation)
+        world.at = lambda _: None
+        world.settings = short(world.folder, watch_looks=2, holdback_share=0.4)
+        outcome = world.turn(situation)
+        assert len(outcome.watch) == 4
+        assert world.commits == ["start-experiment", "promote", "end-watch"]
+
     def test_a_release_that_cannot_be_applied_is_taken_back(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:

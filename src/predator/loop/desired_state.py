@@ -44,9 +44,12 @@ class DesiredState:
         trailers: Mapping[str, str],
         *,
         replaces: LiveRelease | None = None,
+        unless_live: bool = False,
     ) -> str:
         """Make ``release`` live and end any experiment; the old release may be held back.
 
+        ``unless_live``: where just that is wanted already, nothing is written and the head comes
+        back, so that many who want the same make one commit.
         Raises ``ConflictError`` where ``replaces`` is given and another release went live since:
         the evidence for ``release`` was gathered against that one.
         """
@@ -62,7 +65,11 @@ class DesiredState:
                 self._experiments: render_experiments(None, holdback),
             }
 
-        return self._commit(changes, subject, trailers)
+        def done() -> str | None:
+            wanted = Desired(release, holdback=holdback)
+            return self.gitops.head() if unless_live and self.read() == wanted else None
+
+        return self._commit(changes, subject, trailers, done)
 
     def set_experiment(
         self, experiment: RunningExperiment | None, subject: str, trailers: Mapping[str, str]

@@ -21,6 +21,9 @@ from predator.statistics.paired import PairedGain, needed_n, paired_gain, power_
 CATEGORY_QUERIES = 30
 """A category with fewer held-out queries cannot be shown to be worse, and is not judged."""
 
+MOST_MEASURED = 1e6
+"""A latency above so many ms, or a price above so many USD, is a broken source."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gates:
@@ -82,6 +85,8 @@ def evaluate(
     """Judge paired NDCG@10 per held-out query ([n] each, same order), ``categories`` of equal n."""
     target = gates.ndcg_delta_rel_min
     try:
+        if not (_possible(candidate) and _possible(baseline)):
+            raise ValueError("a score lies outside 0 to 1")
         gain = paired_gain(candidate, baseline, alpha=gates.alpha)
         if len(categories) != gain.n:
             raise ValueError(f"{len(categories)} categories for {gain.n} queries")
@@ -138,9 +143,15 @@ def _guardrails(measured: Measured, gates: Gates) -> tuple[Guardrail, Guardrail]
     )
 
 
+def _possible(scores: NDArray[np.float64]) -> bool:
+    """Whether all scores can be an NDCG; what is not finite, others name."""
+    known = scores[np.isfinite(scores)]
+    return bool(((known >= 0) & (known <= 1 + 1e-9)).all())
+
+
 def _measurement(value: float | None) -> float | None:
     """``value`` where it can be a duration or a price, else ``None``: it was not measured."""
-    return value if value is not None and math.isfinite(value) and value >= 0 else None
+    return value if value is not None and 0 <= value <= MOST_MEASURED else None
 
 
 def _categories(

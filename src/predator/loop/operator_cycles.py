@@ -13,6 +13,7 @@ from predator.journal.audit import verify_journal
 from predator.journal.chain import GENESIS, VerifyResult
 from predator.journal.logs import clean
 from predator.loop import cycle_files, queues
+from predator.loop.desired_state import DesiredState
 from predator.loop.operator_desk import Acts, NotFoundError, person, text
 from predator.ports.runtime import FlowStatus
 
@@ -151,7 +152,8 @@ class CycleVerbs(Acts):
     ) -> str:
         """Ask for a rollback of ``environment``; returns the id of its flow.
 
-        ``to_version`` ``None``: to what was live before. Allowed while the kill switch is engaged.
+        ``to_version`` ``None``: to the newest stable version before the one that is live now, once,
+        however many ask for it. Allowed while the kill switch is engaged.
         """
         self._known(environment)
         if to_version is not None:
@@ -161,6 +163,7 @@ class CycleVerbs(Acts):
         arguments = {
             "environment": environment,
             "to_version": to_version,
+            "live": self._live(environment),
             "actor": person(actor),
             "reason": reason,
         }
@@ -188,6 +191,13 @@ class CycleVerbs(Acts):
             if flow_id.startswith(f"rollback-{contour}-"):
                 return contour
         raise NotFoundError(f"there is no rollback {flow_id!r:.60}")
+
+    def _live(self, contour: str) -> str | None:
+        """The version that git wants now; ``None`` where that cannot be read."""
+        try:
+            return DesiredState(self.desk.gitops, contour).read().release.version
+        except PredatorError:
+            return None
 
     def _flow(self, flow_id: str) -> tuple[FlowStatus | None, str]:
         try:

@@ -10,6 +10,7 @@ from predator.loop.ending import fail
 from predator.loop.record import Record
 from predator.loop.rollback import roll_back_to
 from predator.policy.decision import Principal
+from predator.ports.releases import KeptRelease, version_number
 from predator.ports.runtime import Json, Runtime
 from predator.search.desired import LiveRelease
 
@@ -18,15 +19,18 @@ Register = Callable[[Runtime, str, Json, Principal], Record]
 
 
 def roll_back_flow(register: Register) -> Callable[[Runtime, Json], Json]:
-    """``{environment, to_version, actor, reason}``: without a version, to the newest stable one
-    that is not live. On the record of a cycle of its own."""
+    """``{environment, to_version, live, actor, reason}``, on the record of a cycle of its own.
+
+    Without ``to_version``: from ``live``, the version that the person saw, to the newest stable
+    one before it. Where somebody else has gone back from it meanwhile, that is where it stays.
+    """
 
     def flow(runtime: Runtime, asked: Json) -> Json:
         trigger = {"type": "operator_rollback", "to_version": asked.get("to_version")}
         record = register(runtime, "rollback", trigger, Principal("operator", str(asked["actor"])))
         try:
             record.begin()
-            found = record.step("target", lambda: _target(record, asked.get("to_version")))
+            found = record.step("target", lambda: _target(record, asked))
             target = LiveRelease(**found)
             why = f"{asked['reason']} (by {asked['actor']})"
             restored = roll_back_to(record, target, why)
@@ -40,13 +44,24 @@ def roll_back_flow(register: Register) -> Callable[[Runtime, Json], Json]:
     return flow
 
 
-def _target(record: Record, version: str | None) -> Json:
-    ring = record.ring
+def _target(record: Record, asked: Json) -> Json:
+    ring, version = record.ring, asked.get("to_version")
     live = ring.desired.read().release
+    if version is None and asked.get("live") not in (None, live.version):
+        version = live.version
     if version is None:
-        stable = [r for r in ring.releases.list() if r.stable_at is not None]
-        version = next((r.version for r in stable if r.digest != live.digest), None)
+        version = next((one.version for one in ring.releases.list() if _before(one, live)), None)
     if version is None:
         raise InputError("there is no other stable version to go back to")
     found = gold.target(ring.releases, ring.objects, ring.desired, version)
     return {"version": found.version, "digest": found.digest, "cycle": found.cycle}
+
+
+def _before(kept: KeptRelease, live: LiveRelease) -> bool:
+    """Whether ``kept`` can be what people mean by "back" from ``live``."""
+    if kept.stable_at is None or kept.digest == live.digest:
+        return False
+    try:
+        return version_number(kept.version) < version_number(live.version)
+    except InputError:  # a drill is live, and that has no version
+        return True

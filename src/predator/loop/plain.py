@@ -71,7 +71,9 @@ def _plain(value: Any, what: str, *, strict: bool) -> Json:
 
 def or_none(value: float | None) -> float | None:
     """``value`` where it is a finite number, else ``None``: it was not measured."""
-    return float(value) if value is not None and math.isfinite(value) else None
+    if value is None or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def restore(kind: type[T], value: Json) -> T:

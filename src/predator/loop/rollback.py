@@ -54,7 +54,10 @@ def roll_back(
 
 
 def roll_back_to(record: Record, target: LiveRelease, why: str) -> Restored:
-    """Go back to any release that was ever stable, by one forward commit; idempotent by cycle."""
+    """Go back to any release that was ever stable, by one forward commit; idempotent by cycle.
+
+    Many who go back to the same release at once make that one commit.
+    """
     ring = record.ring
     ring.progress.station("rollback", f"to {target.version}: {why}")
     started = float(record.step("rollback:decided", ring.clock.now))
@@ -67,6 +70,7 @@ def roll_back_to(record: Record, target: LiveRelease, why: str) -> Restored:
             None,
             f"Roll back to {target.version}: {why}"[:200],
             {"Cycle": record.cycle_id, "Step": "rollback", "Rollback-To": target.version},
+            unless_live=True,
         )
 
     revision = _allowed(record, "rollback", target, why, restore)
