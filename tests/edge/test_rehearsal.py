@@ -68,6 +68,8 @@ def test_mock_signals_turn_the_whole_ring_without_training(
     assert not (tmp_path / "home" / "jobs").exists()
     manifest = (tmp_path / "artifacts" / first["cycle_id"] / "dataset_manifest.yaml").read_text()
     assert "method: simulated" in manifest
+    report = (tmp_path / "artifacts" / first["cycle_id"] / "diagnostic_report.json").read_text()
+    assert json.loads(report)["current_value"] == 0.75, "mockMetrics"
 
 
 def test_max_cycles_per_day_stops_the_next_one(

@@ -50,6 +50,7 @@ from predator.loop.ring import Ring, Sources
 from predator.loop.stations import Situation
 from predator.loop.train_job import train_job
 from predator.policy.decision import Principal
+from predator.policy.gates import load_gates
 from predator.ports.feedback import Impression
 from predator.search.analyze import SCHEMA
 from predator.search.desired import LiveRelease
@@ -164,6 +165,7 @@ class World:
     rate: float = RATE
     at: Callable[[str], None] = lambda _: None
     defaults: dict[str, bool] = field(default_factory=lambda: dict(DEFAULTS))
+    gates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clock = _WorldClock(self)
@@ -330,7 +332,7 @@ class World:
         )
 
     def stations(self, situation: Situation) -> RealStations:
-        return RealStations(self.sources(), self.labels(), situation, {})
+        return RealStations(self.sources(), self.labels(), situation, load_gates(self.gates))
 
     def record(
         self, trigger: Mapping[str, object], cycle: str = CYCLE, principal: Principal = LOOP

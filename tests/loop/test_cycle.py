@@ -334,6 +334,42 @@ class TestDenied:
         check_untouched(world)
 
 
+def override(gate: str, threshold: float) -> Override:
+    return Override(
+        "ov-1", "local", "gate", gate, threshold, "ann", "why", START, START + 86_400
+    )  # fmt: skip
+
+
+class TestFloors:
+    """Levels beside the relative gates, and the overrides that set them."""
+
+    def test_an_override_sets_the_floor_and_stands_in_the_evaluation(self, world: World) -> None:
+        world.gates = {"ndcg_at_10": {"min": 0.999}}
+        world.overrides.add(override("ndcg_at_10", 0.1))
+        outcome = run(world)
+        assert outcome.promoted
+        gate = outcome.evaluation["gates"]["ndcg_at_10"]
+        assert (gate["held"], gate["limit"], gate["override"]) == (True, 0.1, "ov-1")
+
+    def test_a_ceiling_in_ms_holds_whatever_the_baseline_needs(self, world: World) -> None:
+        world.gates = {"latency_p95": {"max": 0.0001}}
+        outcome = run(world)
+        assert outcome.verdict is Verdict.FAIL and "latency_p95" in outcome.reason
+
+    def test_a_price_that_somebody_allows_is_allowed(
+        self, world_with: Callable[..., World]
+    ) -> None:
+        world = world_with(cost_per_1k_usd_max=0)
+        world.gates = {"cost_per_1k": {"max": 0.0}}
+        world.overrides.add(override("cost_per_1k", 1000.0))
+        assert run(world).promoted
+
+    def test_a_floor_for_ratings_is_what_the_experiment_is_judged_by(self, world: World) -> None:
+        world.gates = {"user_satisfaction": {"min": 5.0}}
+        world.overrides.add(override("user_satisfaction", 1.0))
+        assert run(world).promoted
+
+
 class TestApproval:
     @pytest.fixture
     def world(self, world: World) -> World:

@@ -17,9 +17,11 @@ from predator.bootstrap.rehearsal import rehearsal_ring
 from predator.bootstrap.ring import quality_gates_of, ring_of, sources_of
 from predator.config import Settings, load_contour
 from predator.contours.meaning import budget_alert, next_cycle
+from predator.contours.mock import mock_readings
 from predator.domain.documents import Query
 from predator.domain.errors import InputError, PredatorError
 from predator.domain.governance import Notice
+from predator.domain.readings import Value
 from predator.loop import queues
 
 if TYPE_CHECKING:
@@ -213,7 +215,7 @@ class Optimizer:
         while not self._stop.wait(min(1.0, self._settings.poll_s)):
             try:
                 now = time.time()
-                started = table.tick(now, self._scheduled())
+                started = table.tick(now, self.scheduled())
                 if not self.simulated and now - looked >= self._settings.window_s:
                     looked = now
                     situation, _ = self._situation()
@@ -253,9 +255,10 @@ class Optimizer:
             self._said = text
             self._progress.note(text)
 
-    def _scheduled(self) -> dict[str, Any]:
+    def scheduled(self) -> dict[str, Any]:
         """What a scheduled cycle is triggered by; mock signals where the contour has those."""
         if not self.simulated:
             return SCHEDULED
-        mocked = self.contour.self_improvement.mock_metrics.get("ndcg_at_10")
-        return {"type": "mock_signal", "value": mocked, "baseline": None}
+        mocked = mock_readings(self.contour, time.time()).get("ndcg_at_10")
+        value = mocked.value if isinstance(mocked, Value) else None
+        return {"type": "mock_signal", "value": value, "baseline": None}

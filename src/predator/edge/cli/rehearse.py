@@ -8,7 +8,7 @@ from typing import Any
 
 from predator.bootstrap.governed import stores_of
 from predator.bootstrap.home import Home
-from predator.bootstrap.optimizer import SCHEDULED, Optimizer, executor_of, worker_of
+from predator.bootstrap.optimizer import Optimizer, executor_of, worker_of
 from predator.bootstrap.rehearsal import found_rehearsal
 from predator.config import Settings
 from predator.edge.cli.options import write_json
@@ -30,7 +30,7 @@ def rehearse(settings: Settings, cycles: int, json_file: Path | None) -> None:
         queues=optimizer.queues(2),
     ) as worker:  # fmt: skip
         for _ in range(cycles):
-            trigger = {**SCHEDULED, "type": "mock_signal"}
+            trigger = optimizer.scheduled()
             now = time.time()
             key = f"rehearse:{run.folder.name}:{now:.6f}"
             cycle_id = stores.cycles.open(key, settings.contour, trigger, now)

@@ -38,6 +38,7 @@ from predator.search.encoder.onnx_encoder import OnnxEncoder
 from predator.simulation.local_world import LocalWorld, answerable, plan_world
 from predator.simulation.processes import PlatformProcess
 
+LONG_S = 3600.0
 _UNREMEMBERED = frozenset({"home", "artifacts", "port", "admin_port", "admin_host", "host"})
 """Settings that may differ between the two halves of one run."""
 
@@ -78,6 +79,12 @@ def run_local(
         bind(settings.host, settings.port).close()
     Home(settings).make()
     progress = ConsoleProgress()
+    if settings.experiment_min_s > LONG_S:
+        progress.note(
+            f"experiments on {settings.contour} last at least "
+            f"{settings.experiment_min_s / 86_400:g} days: this run waits for them; "
+            "the contour local is for a quick look"
+        )
     arguments = _arguments(settings, data, cycles, missing_docs)
     try:
         with ExitStack() as stack:
