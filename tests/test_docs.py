@@ -19,11 +19,13 @@ from predator.config import PREFIX, Settings
 from predator.edge.cli.main import app
 from predator.learning.retrieval_parameters import GRID
 from predator.loop.contract import CONTRACT
+from predator.loop.record import BACKWARD, FENCED
 from predator.search.features import FEATURES
 from predator.search.serving.app import create_app
 from predator.search.serving.instruments import Instruments
 from predator.search.serving.schemas import Event, Flip, NewDocument, Rating, SearchRequest
 from tests.documents import anchors, blocks, commands, figures, levels, targets, text_of
+from tests.invariants.checks import OUTCOMES
 
 ROOT = Path(__file__).parents[1]
 HOUSE = ROOT / "src" / "predator"
@@ -219,6 +221,48 @@ def test_the_sections_of_a_station_are_always_the_same() -> None:
     for name in STATIONS:
         titles = re.findall(r"^## (.+)$", text_of(ROOT / f"docs/stations/{name}.md"), re.M)
         assert is_in_order(titles), name
+
+
+def test_the_settings_of_a_station_are_settings_or_keys_of_a_contour() -> None:
+    keys = {re.sub(r".*\.", "", row) for row in re.findall(
+        r"^\| `(selfImprovement\.[\w.]+)` \|", text_of(ROOT / "docs/contours.md"), re.M
+    )}  # fmt: skip
+    for name in STATIONS:
+        text = text_of(ROOT / f"docs/stations/{name}.md")
+        section = text.partition("## Settings\n")[2].partition("\n## ")[0]
+        assert set(re.findall(r"`(\w+)`", section)) <= set(Settings.model_fields) | keys, name
+
+
+def test_the_map_says_what_a_stop_waits_for_and_what_a_cancel_leaves() -> None:
+    steps = text_of(ROOT / "docs/architecture.md").partition("## How a step is made durable")[2]
+    (fenced,) = re.findall(r"Short effects \((.+?)\)", steps)
+    (backward,) = re.findall(r"takes back or tells \((.+?)\)", steps)
+    assert set(re.findall(r"`(\w+)`", fenced)) == FENCED
+    assert set(re.findall(r"`(\w+)`", backward)) == BACKWARD
+
+
+def test_the_operators_page_names_metrics_and_outcomes_that_are_there() -> None:
+    text = text_of(ROOT / "docs/operating.md")
+    pages = text_of(ROOT / "docs/api.md") + text_of(ROOT / "docs/admin-api.md")
+    shown = set(re.findall(r"^\| `(predator_\w+)` \|", pages, re.M))
+    assert set(re.findall(r"`(predator_\w+)`", text)) <= shown
+    (line,) = re.findall(r"^Outcomes: (.+)$", text, re.M)
+    assert set(re.findall(r"`(\w+)`", line)) == OUTCOMES
+
+
+def test_the_operators_page_names_settings_that_are_there() -> None:
+    text = text_of(ROOT / "docs/operating.md")
+    suffixes = "s|ms|mb|usd|id|experiments"
+    named = set(re.findall(rf"`((?!predator_)[a-z]+(?:_[a-z]+)*_(?:{suffixes}))`", text))
+    assert named - {"request_id", "si_cycle_id", "max_budget_usd"} <= set(Settings.model_fields)
+
+
+def test_what_stops_a_threat_is_shown_by_a_test() -> None:
+    text = text_of(ROOT / "docs/threat-model.md")
+    tables = re.findall(r"^\| .+ \| shown by \|\n\|[-|]+\|\n((?:\|.+\|\n)+)", text, re.M)
+    rows = [row for table in tables for row in table.splitlines()]
+    assert len(rows) >= 40
+    assert [row for row in rows if "](../tests/" not in row.rsplit(" | ", 1)[1]] == []
 
 
 def is_in_order(titles: Sequence[str]) -> bool:

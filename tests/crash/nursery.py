@@ -82,6 +82,7 @@ class Fate:
         if orders.freeze_at == moment and not (frozen := Path(orders.folder, "frozen")).exists():
             frozen.write_text(moment)
             os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(0.2)  # another thread may take the signal: this one must not go on meanwhile
 
 
 def be_worker(orders: Orders) -> None:

@@ -37,7 +37,13 @@ def pairs(gain: float, n: int = 500, seed: int = 0, sd: float = 0.05) -> tuple[F
     baseline = np.clip(rng.normal(0.6, 0.2, n), 0, 1)
     noise = rng.normal(0, sd, n)
     candidate = baseline + noise - noise.mean()
-    return candidate * (baseline.mean() * (1 + gain) / candidate.mean()), baseline
+    return shrunk(candidate * (baseline.mean() * (1 + gain) / candidate.mean()), baseline)
+
+
+def shrunk(candidate: Floats, baseline: Floats) -> tuple[Floats, Floats]:
+    """Both by the same factor, so that none is above 1: relative gains stay what they were."""
+    factor = 1 / max(1.0, np.abs(candidate).max(), np.abs(baseline).max())
+    return candidate * factor, baseline * factor
 
 
 def judged(
@@ -88,7 +94,7 @@ def test_power_is_that_of_the_spread_that_was_seen() -> None:
     for _ in range(400):
         baseline = np.clip(rng.normal(0.5, 0.15, n), 0.01, 1)
         candidate = baseline * 1.03 + rng.normal(0, 0.08, n)
-        found = evaluate(candidate, baseline, ["a"] * n, FINE, GATES)
+        found = evaluate(*shrunk(candidate, baseline), ["a"] * n, FINE, GATES)
         assert found.gain is not None
         shown += found.gain.lower_bound > 0
         said.append(found.power_at_target)
@@ -260,7 +266,7 @@ def verdicts(gain: float, n: int, rounds: int, seed: int) -> Counter[Verdict]:
     for _ in range(rounds):
         baseline = np.clip(rng.normal(0.82, 0.15, n), 0.05, 1.0)
         candidate = baseline * (1 + gain) + rng.normal(0, 0.18 * 0.82, n)
-        found = evaluate(candidate, baseline, ["a"] * n, FINE, GATES)
+        found = evaluate(*shrunk(candidate, baseline), ["a"] * n, FINE, GATES)
         counts[found.verdict] += 1
     return counts
 
@@ -282,7 +288,7 @@ def test_a_passing_gain_is_one_that_the_paired_test_shows() -> None:
     for _ in range(200):
         baseline = np.clip(rng.normal(0.6, 0.2, 80), 0.01, 1)
         candidate = baseline + rng.normal(rng.uniform(-0.05, 0.1), 0.15, 80)
-        found = evaluate(candidate, baseline, ["a"] * 80, FINE, GATES)
+        found = evaluate(*shrunk(candidate, baseline), ["a"] * 80, FINE, GATES)
         gain = paired_gain(candidate, baseline, alpha=0.05)
         shown = gain.delta_rel >= 0.03 and gain.p_value < 0.05
         worse = gain.ci_high < -0.02

@@ -7,7 +7,6 @@ show the target gain, with the number that would settle it. A missing measure is
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,6 +20,8 @@ from predator.statistics.paired import PairedGain, needed_n, paired_gain, power_
 CATEGORY_QUERIES = 30
 """A category with fewer held-out queries cannot be shown to be worse, and is not judged."""
 
+MOST_SCORE = 1 + 1e-9
+"""An NDCG ends at 1; what is beyond came from a broken source."""
 MOST_MEASURED = 1e6
 """A latency above so many ms, or a price above so many USD, is a broken source."""
 
@@ -86,7 +87,7 @@ def evaluate(
     target = gates.ndcg_delta_rel_min
     try:
         if not (_possible(candidate) and _possible(baseline)):
-            raise ValueError("a score lies outside 0 to 1")
+            raise ValueError("a score is too large to be an NDCG")
         gain = paired_gain(candidate, baseline, alpha=gates.alpha)
         if len(categories) != gain.n:
             raise ValueError(f"{len(categories)} categories for {gain.n} queries")
@@ -144,9 +145,8 @@ def _guardrails(measured: Measured, gates: Gates) -> tuple[Guardrail, Guardrail]
 
 
 def _possible(scores: NDArray[np.float64]) -> bool:
-    """Whether all scores can be an NDCG; what is not finite, others name."""
-    known = scores[np.isfinite(scores)]
-    return bool(((known >= 0) & (known <= 1 + 1e-9)).all())
+    """Whether the scores are of the size of an NDCG; what is not finite, others name."""
+    return bool((np.abs(scores[np.isfinite(scores)]) <= MOST_SCORE).all())
 
 
 def _measurement(value: float | None) -> float | None:
