@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from predator.domain.errors import PolicyDenied
 from predator.loop.operator import Operator
 from predator.loop.operator_desk import Desk
 from predator.loop.record import FENCED, Record
+from predator.policy.decision import Context
 from tests.invariants.checks import Watchman
 from tests.invariants.light_ring import CONTOUR, TARGET, LightWorld
 
@@ -156,7 +158,9 @@ def test_under_load_it_is_acknowledged_within_a_second_and_nothing_follows(
         runtime = VirtualRuntime(cycle, clock=world.clock, journal=Journal())
         record = Record(world.ring, runtime, cycle, {"type": "test"})
         record.begin()
-        evidence = {"evaluation": "PASS", "experiment": "PASS", "experiments_within_limit": True}
+        evidence: Context = {
+            "evaluation": "PASS", "experiment": "PASS", "experiments_within_limit": True,
+        }  # fmt: skip
 
         def effect(name: str) -> str:
             time.sleep(0.001)
@@ -166,7 +170,7 @@ def test_under_load_it_is_acknowledged_within_a_second_and_nothing_follows(
         try:
             for turn in range(100_000):
                 name = names[turn % len(names)]
-                record.act(f"{name}-{turn}", name, lambda name=name: effect(name), context=evidence)
+                record.act(f"{name}-{turn}", name, partial(effect, name), context=evidence)
         except PolicyDenied:
             record.act(
                 "back", "rollback", lambda: "back", context={"rollback_target_healthy": True}

@@ -230,7 +230,7 @@ class FaultyStations(LightStations):
 
 def run_with(world: LightWorld, stations: SimulatedStations) -> str:
     """One cycle on these stations; its id."""
-    world.stations = lambda _trigger: stations  # type: ignore[method-assign]
+    world.stations = lambda trigger: stations  # type: ignore[method-assign]
     cycle = world.ask()
     world.run()
     Watchman(world)._audits()
@@ -304,12 +304,14 @@ class TestStores:
         assert world.desired.read().experiment is None
         assert kept(world) == ["v1.0"]
 
-    def test_overrides_that_cannot_be_read_lift_nothing(self, world: LightWorld) -> None:
+    def test_overrides_that_cannot_be_read_lift_nothing(
+        self, world: LightWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def fail(*_: object) -> Any:
             raise PredatorError("overrides cannot be reached")
 
         world.kill()
-        world.overrides.list = fail  # type: ignore[method-assign]
+        monkeypatch.setattr(world.overrides, "list", fail)
         cycle = world.ask()
         world.run()
         assert world.outcome(cycle) == "denied"

@@ -418,6 +418,17 @@ class TestApproval:
         assert world.commits == ["start-experiment", "end-experiment"]
         check_untouched(world)
 
+    def test_the_kill_switch_ends_the_waiting_and_the_experiment(self, world: World) -> None:
+        def asked(seen: str) -> None:
+            if seen == "station promote":
+                world.clock.plan(world.time + 5, world.engage)
+
+        world.at = asked
+        with pytest.raises(PolicyDenied, match="kill-switch"):
+            run(world)
+        assert world.commits == ["start-experiment", "end-experiment"]
+        check_untouched(world)
+
     def test_an_override_lets_it_through_with_its_name_on_the_record(self, world: World) -> None:
         world.overrides.add(
             Override(

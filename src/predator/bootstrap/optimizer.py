@@ -22,7 +22,7 @@ from predator.domain.documents import Query
 from predator.domain.errors import InputError, PredatorError
 from predator.domain.governance import Notice
 from predator.domain.readings import Value
-from predator.loop import queues
+from predator.loop import queues as lines
 
 if TYPE_CHECKING:
     from predator.adapters.runtime.dbos_worker import DbosWorker
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from predator.ports.progress import Progress
     from predator.ports.runtime import Flow, Json, Runtime
 
+OWN_AT_ONCE = 4
 SCHEDULED = {"type": "scheduled", "value": None, "baseline": None}
 
 
@@ -51,11 +52,17 @@ def worker_of(
         url,
         executor_id,
         flows,
-        queues=queues,
+        queues={**queues, lines.own(executor_id): OWN_AT_ONCE},
         heartbeat_s=settings.worker_heartbeat_s,
         lease_s=settings.worker_lease_s,
         poll_s=min(0.15, settings.poll_s),
     )
+
+
+def finished(worker: DbosWorker, executor_id: str, flow: str, flow_id: str, arguments: Json) -> Any:
+    """Run a flow that only this worker can run, or go on with it; its result."""
+    worker.flows.enqueue(flow, flow_id, arguments, queue=lines.own(executor_id))
+    return worker.run(flow, flow_id, arguments).result(None)
 
 
 def executor_of(settings: Settings) -> str:
@@ -120,7 +127,7 @@ class Optimizer:
     def queues(self, concurrency: int) -> Mapping[str, int]:
         """How many flows of each queue this worker runs at once."""
         contour = self._settings.contour
-        return {queues.cycles(contour): concurrency, queues.urgent(contour): 2}
+        return {lines.cycles(contour): concurrency, lines.urgent(contour): 2}
 
     def keep_time(self, worker: DbosWorker) -> threading.Thread:
         """Start scheduled cycles and those of signals, until :meth:`stop`; on a thread."""

@@ -17,6 +17,8 @@ DAY = 86_400.0
 LINE_POLL_S = 60.0
 """Who stands in line looks often at first, and then no more often than this."""
 
+LONGEST_PAUSE_S = 300.0
+"""However long an experiment lasts: a stop by a person has to reach it."""
 PATIENCE = 1.5
 """How much longer than its longest an experiment is waited for before what came is judged."""
 
@@ -32,7 +34,11 @@ def stand_in_line(record: Record, effect: str, *, training: bool = False) -> Non
     most = 1 if training else options.max_experiments
     turn_s = options.training_wall_s if training else _on_users_s(record)
     pause = options.poll_s
-    longest_pause = LINE_POLL_S if training else max(LINE_POLL_S, options.experiment_min_s / 200)
+    longest_pause = (
+        LINE_POLL_S
+        if training
+        else max(LINE_POLL_S, min(options.experiment_min_s / 200, LONGEST_PAUSE_S))
+    )
     turn, waited, longest = 0, 0.0, 0.0
 
     def claim() -> Json:
@@ -224,7 +230,7 @@ def _wait_for(record: Record, stations: Stations, name: str, since: float, searc
     a night in which nothing ran does not end an experiment.
     """
     ring, options = record.ring, record.options
-    pause = max(min(1.0, options.poll_s), options.experiment_min_s / 200)
+    pause = max(min(1.0, options.poll_s), min(options.experiment_min_s / 200, LONGEST_PAUSE_S))
     most = options.experiment_max_s * PATIENCE
     turn = 0
 

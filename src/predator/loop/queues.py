@@ -8,6 +8,11 @@ def cycles(contour: str) -> str:
     return f"{contour}.cycles"
 
 
+def own(executor_id: str) -> str:
+    """The queue of flows that only the worker of this name can run: others lack its world."""
+    return f"{executor_id}.own"
+
+
 def urgent(contour: str) -> str:
     """The queue of a contour's rollbacks: a cycle may wait for its users for a week."""
     return f"{contour}.urgent"

@@ -459,7 +459,7 @@ class Record:
     def _state(self, approval_id: str) -> Json:
         kept = self.ring.governance.approvals.get(approval_id)
         state = kept.state if kept is not None else "unknown"
-        why = self.cancelled() or ""
+        why = self.stopped("evaluate") or ""
         if kept is not None and state != "pending":
             why = f"{state} by {kept.actor}: {kept.reason}"
             self.journal.append_once(

@@ -280,7 +280,7 @@ def rollback(
     reason: Reason,
     to: Annotated[
         str | None,
-        typer.Option(help="Such as v1.0 (default: the newest stable one that is not live)."),
+        typer.Option(help="Such as v1.0 (default: the newest stable one before the live one)."),
     ] = None,
     contour: Contour = None,
     wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for it.")] = 10,

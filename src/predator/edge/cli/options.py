@@ -24,8 +24,6 @@ def check_writable(path: Path | None) -> None:
         return
     if not path.absolute().parent.is_dir():
         raise InputError(f"the folder of {path} does not exist", cure="create it first")
-    if path is not None and path.is_dir():
-        raise InputError(f"{path} is a folder", cure="name a file in it")
     if path.is_dir():
         raise InputError(f"{path} is a folder", cure="name a file")
     if not os.access(path.absolute().parent, os.W_OK):

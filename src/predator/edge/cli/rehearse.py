@@ -8,7 +8,7 @@ from typing import Any
 
 from predator.bootstrap.governed import stores_of
 from predator.bootstrap.home import Home
-from predator.bootstrap.optimizer import Optimizer, executor_of, worker_of
+from predator.bootstrap.optimizer import Optimizer, finished, worker_of
 from predator.bootstrap.rehearsal import found_rehearsal
 from predator.config import Settings
 from predator.edge.cli.options import write_json
@@ -25,8 +25,9 @@ def rehearse(settings: Settings, cycles: int, json_file: Path | None) -> None:
     stores = stores_of(settings)
     optimizer = Optimizer(settings, run, "", stores, progress)
     outcomes: list[dict[str, Any]] = []
+    executor = f"rehearse-{run.folder.name}"
     with worker_of(
-        Home(settings).flows_url(run), executor_of(settings), optimizer.flows(), settings,
+        Home(settings).flows_url(run), executor, optimizer.flows(), settings,
         queues=optimizer.queues(2),
     ) as worker:  # fmt: skip
         for _ in range(cycles):
@@ -36,7 +37,7 @@ def rehearse(settings: Settings, cycles: int, json_file: Path | None) -> None:
             cycle_id = stores.cycles.open(key, settings.contour, trigger, now)
             asked = {"cycle_id": cycle_id, "contour": settings.contour, "trigger": trigger}
             progress.station("cycle", f"{cycle_id}, simulated: nothing is measured or trained")
-            outcomes.append(worker.run("cycle", cycle_id, asked).result(None))
+            outcomes.append(finished(worker, executor, "cycle", cycle_id, asked))
     stores.database.close()
     progress.close()
     for outcome in (Outcome.from_json(value) for value in outcomes):

@@ -20,7 +20,7 @@ import numpy as np
 
 from predator.bootstrap.governed import Stores, stores_of
 from predator.bootstrap.home import Home, Run
-from predator.bootstrap.optimizer import Optimizer, worker_of, write_labels
+from predator.bootstrap.optimizer import Optimizer, finished, worker_of, write_labels
 from predator.bootstrap.platform import FIRST_VERSION, collection_of, found_platform
 from predator.bootstrap.ring import quality_gates_of, ring_of, sources_of
 from predator.config import SECRETS, Settings, load_contour
@@ -193,14 +193,15 @@ def _tell(stage: Stage, ground: _Ground, cycles: int, stack: ExitStack) -> dict[
     settings, run = ground.settings, ground.run
     optimizer = Optimizer(settings, run, stage.url, stage.stores, ground.progress)
     told: Flow = lambda runtime, asked: story(stage, runtime, asked["cycles"])  # noqa: E731
+    executor = f"run-{run.folder.name}"
     worker = worker_of(
         ground.home.flows_url(run),
-        f"run-{run.folder.name}",
+        executor,
         {**optimizer.flows(), "story": told},
         settings,
         queues=optimizer.queues(4),
     )
     stack.callback(worker.close)
-    handle = worker.run("story", f"story-{ground.run.folder.name}", {"cycles": cycles})
-    found: dict[str, Any] = handle.result(None)
+    flow_id = f"story-{run.folder.name}"
+    found: dict[str, Any] = finished(worker, executor, "story", flow_id, {"cycles": cycles})
     return found

@@ -32,12 +32,14 @@ def search_once(
     from rich.console import Console
     from rich.markup import escape
 
+    from predator.edge.cli.shown import safe
+
     console = Console(highlight=False)
     for place, hit in enumerate(answer["hits"], 1):
-        category = f"[dim]{escape(hit['category'])}[/]" if hit["category"] else ""
-        console.print(f"[bold]{place:2}. {escape(hit['title'] or hit['id'])}[/]  {category}")
+        category = f"[dim]{escape(safe(hit['category']))}[/]" if hit["category"] else ""
+        console.print(f"[bold]{place:2}. {escape(safe(hit['title'] or hit['id']))}[/]  {category}")
         if hit["summary"]:
-            console.print(f"    {escape(hit['summary'])}")
+            console.print(f"    {escape(safe(hit['summary']))}")
     variant = f", {answer['variant']} arm" if answer["variant"] else ""
     console.print(
         f"[dim]{len(answer['hits'])} hits in {answer['took_ms']:.1f} ms by release "
