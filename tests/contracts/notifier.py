@@ -47,8 +47,6 @@ class Retrying(Notifier, Protocol):
 
     def deliver(self) -> None: ...
 
-    def pending(self, limit: int = 100) -> object: ...
-
 
 def notice(key: str) -> Notice:
     return replace(NOTICE, key=key)

@@ -205,7 +205,9 @@ def check_kept(contour: Contour, cycle_id: str) -> None:
     wanted = contour.desired().read()
     assert wanted.release.cycle == cycle_id
     assert (wanted.experiment, wanted.holdback) == (None, None)
-    [promoted] = [sha for sha, cycle, step in commits(contour) if (cycle, step) == (cycle_id, "promote")]
+    [promoted] = [
+        sha for sha, cycle, step in commits(contour) if (cycle, step) == (cycle_id, "promote")
+    ]
     mine = [name for name, sha in tags(contour).items() if sha == promoted]
     number = wanted.release.version.removeprefix("v").partition(".")[0]
     kinds = sorted(name.removeprefix("predator-release").rstrip("0123456789") for name in mine)

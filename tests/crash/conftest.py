@@ -33,7 +33,10 @@ def template(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def postgres_template(
-    template: Path, nursery: Nursery, postgres_server: Server, tmp_path_factory: pytest.TempPathFactory
+    template: Path,
+    nursery: Nursery,
+    postgres_server: Server,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> str:
     """The name of a PostgreSQL database with every table in it."""
     name = postgres_server.create()

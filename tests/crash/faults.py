@@ -107,7 +107,9 @@ class Faults:
 
     def _of_paths(self, call: Callable[..., Any], what: str) -> Callable[..., Any]:
         def patched(*given: Any, **named: Any) -> Any:
-            if self.fails(what, _absolute(given[-1] if what != "mkdir" else given[0])):
+            path = _absolute(given[0] if what == "mkdir" else given[1])
+            needed = what != "mkdir" or not Path(path).exists()
+            if needed and self.fails(what, path):
                 raise self.error()
             return call(*given, **named)
 
@@ -122,19 +124,29 @@ class Faults:
 
         return patched
 
-    def _io_open(self, file: Any, mode: str = "r", *given: Any, **named: Any) -> Any:
+    def _io_open(
+        self,
+        file: Any,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        *given: Any,
+        **named: Any,
+    ) -> Any:
         path = _path(file) if isinstance(file, int) else _absolute(file)
         plain = mode.replace("t", "").replace("b", "")
-        if plain not in ("w", "a", "x") or not path.startswith(self._under) or given:
-            return self._open(file, mode, *given, **named)
-        if not isinstance(file, int) and self.fails("create", path):
+        ours = plain in ("w", "a", "x") and buffering == -1 and path.startswith(self._under)
+        if not ours or given or named:
+            text = encoding, errors, newline
+            return self._open(file, mode, buffering, *text, *given, **named)
+        if not isinstance(file, int) and not Path(path).exists() and self.fails("create", path):
             raise self.error()
-        raw = _Raw(file, plain, self, path)
-        buffered = io.BufferedWriter(raw)
+        buffered = io.BufferedWriter(_Raw(file, plain, self, path))
         if "b" in mode:
             return buffered
-        named.pop("buffering", None)
-        return io.TextIOWrapper(buffered, **named)
+        return io.TextIOWrapper(buffered, encoding, errors, newline)
 
 
 class _Raw(io.FileIO):

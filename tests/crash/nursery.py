@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -38,7 +39,7 @@ class Orders:
     ``strike_each``: die at the first moment that nobody was struck at, so that one cycle is struck
     once at each; at those after ``strike_after`` only, where it is given. ``die_at`` and
     ``freeze_at`` name one moment. ``fault`` see :class:`Faults`. ``linger_s``: stay so much longer.
-    ``tell_moments``: write down the moments that there are.
+    ``file_size``: no file may grow beyond it. ``tell_moments``: write down the moments that there are.
     """
 
     folder: str
@@ -55,6 +56,7 @@ class Orders:
     linger_s: float = 0.0
     lease_s: float = 1.0
     poll_s: float = 0.02
+    file_size: int = 0
     busy_timeout_s: float = 30.0
 
 
@@ -88,6 +90,9 @@ class Fate:
 def be_worker(orders: Orders) -> None:
     from predator.adapters.runtime.dbos_worker import DbosWorker
 
+    if orders.file_size:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (orders.file_size, orders.file_size))
     contour = Contour(Path(orders.folder), orders.url)
     moments = Moments(Fate(orders), fine=orders.fine)
     flows = flows_of(contour, moments, busy_timeout_s=orders.busy_timeout_s)

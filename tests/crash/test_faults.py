@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -60,7 +61,7 @@ class User:
             try:
                 wanted = self._desired.read()
                 digests = [wanted.release.digest]
-                digests += [wanted.experiment.release] if wanted.experiment else []
+                digests += [wanted.experiment.candidate] if wanted.experiment else []
                 digests += [wanted.holdback.release] if wanted.holdback else []
                 self.wrong += [f for d in digests for f in verify_bundle(self._objects, d)]
             except PredatorError as error:
@@ -118,18 +119,165 @@ def check_goes_all_the_way(nursery: Nursery, contour: Contour) -> None:
     checks.check_kept(contour, cycle_id)
 
 
-def operations(nursery: Nursery, contour: Contour) -> list[str]:
+def operations(nursery: Nursery, contour: Contour, under: str = "") -> list[str]:
     """What a cycle does to the disk, in order."""
-    assert after_a_fault(nursery, contour, {}) == "done"
+    assert after_a_fault(nursery, contour, {"under": under}) == "done"
     return (contour.folder / "operations").read_text().splitlines()
 
 
 def test_a_disk_that_fails_once_is_no_disaster(nursery: Nursery, contour: Contour) -> None:
     count = len(operations(nursery, contour))
-    assert count > 300
+    assert count > 400
     ends = [
         after_a_fault(nursery, contour, {"n": n, "kind": CHANCE.choice(KINDS)})
-        for n in sorted(CHANCE.sample(range(1, count + 1), 6))
+        for n in sorted(CHANCE.sample(range(1, count + 1), 5))
     ]
     assert "failed" in ends
     check_goes_all_the_way(nursery, contour)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", KINDS)
+def test_whichever_operation_fails(nursery: Nursery, contour: Contour, kind: str) -> None:
+    count = len(operations(nursery, contour))
+    for n in range(1, count + 1):
+        after_a_fault(nursery, contour, {"n": n, "kind": kind})
+    check_goes_all_the_way(nursery, contour)
+
+
+@pytest.mark.parametrize("part", ["gitops.git", "artifacts"])
+def test_what_stays_full_or_read_only_takes_nobody_along(
+    nursery: Nursery, contour: Contour, part: str
+) -> None:
+    """From an operation in the middle on nothing can be written there, until a new worker."""
+    count = len(operations(nursery, contour, part))
+    kind = {"gitops.git": "EROFS", "artifacts": "ENOSPC"}[part]
+    n = CHANCE.randrange(count // 3, count)
+    after_a_fault(nursery, contour, {"n": n, "kind": kind, "lasting": True, "under": part})
+    check_goes_all_the_way(nursery, contour)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("part", ["", "gitops.git", "artifacts", "mlflow-artifacts", "objects"])
+def test_wherever_nothing_can_be_written_any_more(
+    nursery: Nursery, contour: Contour, part: str
+) -> None:
+    count = len(operations(nursery, contour, part))
+    for n in sorted(CHANCE.sample(range(1, count + 1), min(count, 40))):
+        after_a_fault(nursery, contour, {"n": n, "kind": "EROFS", "lasting": True, "under": part})
+    check_goes_all_the_way(nursery, contour)
+
+
+@contextmanager
+def locked(file: Path, seconds: float) -> Iterator[None]:
+    """Somebody else writes to this database for so long."""
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(seconds, lambda: other.execute("ROLLBACK"))
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.join()
+
+
+def while_locked(
+    nursery: Nursery, contour: Contour, name: str, seconds: float, **orders: Any
+) -> str:
+    before = contour.desired().read().release
+    cycle_id = contour.ask()
+    worker = nursery.start(Orders(str(contour.folder), flow_id=cycle_id, **orders))
+    time.sleep(CHANCE.uniform(0.0, 1.0))
+    with User(contour), locked(contour.folder / name, seconds):
+        assert nursery.wait(worker, seconds + ANSWER_S) == 0
+    return check_ended(contour, cycle_id, before)
+
+
+DATABASES = ["optimizer.db", "flows.db", "mlflow.db"]
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_a_database_that_is_locked_for_a_moment_is_waited_for(
+    nursery: Nursery, contour: Contour, name: str
+) -> None:
+    assert while_locked(nursery, contour, name, 1.0) == "done"
+
+
+def test_one_that_is_locked_for_too_long_is_an_error(nursery: Nursery, contour: Contour) -> None:
+    while_locked(nursery, contour, "optimizer.db", 2.0, busy_timeout_s=0.3)
+    check_goes_all_the_way(nursery, contour)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", DATABASES)
+def test_one_may_be_locked_for_half_a_minute(nursery: Nursery, contour: Contour, name: str) -> None:
+    while_locked(nursery, contour, name, 35.0)
+    check_goes_all_the_way(nursery, contour)
+
+
+def ends_once_there_is_room(
+    nursery: Nursery, contour: Contour, cycle_id: str, before: LiveRelease
+) -> None:
+    assert nursery.live(Orders(str(contour.folder), flow_id=cycle_id), ANSWER_S) == 0
+    check_ended(contour, cycle_id, before)
+    check_goes_all_the_way(nursery, contour)
+
+
+def test_a_limit_on_files_ends_no_cycle_halfway(nursery: Nursery, contour: Contour) -> None:
+    """The kernel refuses to let any file grow: databases, journals and models alike."""
+    before = contour.desired().read().release
+    size = (contour.folder / "flows.db").stat().st_size
+    cycle_id = contour.ask()
+    orders = Orders(
+        str(contour.folder), flow_id=cycle_id, file_size=size + CHANCE.randrange(4096, 200_000)
+    )
+    with User(contour):
+        worker = nursery.start(orders)
+        if nursery.wait(worker, 3.0) is None:
+            os.kill(worker, signal.SIGKILL)
+            nursery.wait(worker)
+    ends_once_there_is_room(nursery, contour, cycle_id, before)
+
+
+@pytest.fixture
+def small_disk(template: Path, tmp_path: Path) -> Iterator[Contour]:
+    """A contour on a file system of its own, of 24 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("platform: this user may not mount a file system")
+    try:
+        shutil.copytree(template, place / "contour")
+        yield Contour(place / "contour")
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_ends_no_cycle_halfway(nursery: Nursery, small_disk: Contour) -> None:
+    before = small_disk.desired().read().release
+    cycle_id = small_disk.ask()
+    found = os.statvfs(small_disk.folder)
+    room = CHANCE.randrange(20_000, 600_000)
+    filler = small_disk.folder.parent / "filler"
+    filler.write_bytes(bytes(found.f_bavail * found.f_frsize - room))
+    with User(small_disk):
+        worker = nursery.start(Orders(str(small_disk.folder), flow_id=cycle_id))
+        if nursery.wait(worker, 3.0) is None:
+            os.kill(worker, signal.SIGKILL)
+            nursery.wait(worker)
+    filler.unlink()
+    ends_once_there_is_room(nursery, small_disk, cycle_id, before)
+
+
+def test_a_read_only_disk_is_said_in_a_line(
+    nursery: Nursery, small_disk: Contour, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = small_disk.desired().read().release
+    cycle_id = small_disk.ask()
+    disk = str(small_disk.folder.parent)
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    assert nursery.live(Orders(str(small_disk.folder), flow_id=cycle_id)) == 1
+    assert "PredatorError" in capfd.readouterr().err.strip().splitlines()[-1]
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    ends_once_there_is_room(nursery, small_disk, cycle_id, before)

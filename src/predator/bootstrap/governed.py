@@ -121,10 +121,11 @@ def _notifier(settings: Settings, database: Database) -> Notifier:
 
     def send(notice: Notice) -> None:
         degradation = notice.key.endswith(DEGRADATION)
-        contours = [notice.contour] if notice.contour in NAMES else NAMES
-        found = [receiver(contour_of(settings, name), degradation=degradation) for name in contours]
+        # What is about all contours goes to our own: the others' secrets are not here.
+        name = notice.contour if notice.contour in NAMES else settings.contour
+        reference = receiver(contour_of(settings, name), degradation=degradation)
         # A secret that is missing holds up the news, which wait in the outbox, and nothing else.
-        for reference in {reference for reference in found if reference is not None}:
+        if reference is not None:
             SlackWebhook(resolve(reference))(notice)
 
     return Outbox(database, send)

@@ -20,5 +20,9 @@ class Notifier(Protocol):
         ...
 
     def sent(self, limit: int = 100) -> Sequence[Notice]:
-        """Notices, newest first."""
+        """Notices that their receiver took, or that had none, newest first."""
+        ...
+
+    def pending(self, limit: int = 100) -> Sequence[Notice]:
+        """Notices that their receiver did not take yet, oldest first."""
         ...

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
     """Put these commands into the command line."""
     app.add_typer(audit, name="audit")
     app.add_typer(token, name="token")
-    for command in (state, releases, experiments, admin):
+    for command in (state, releases, experiments, notices, admin):
         app.command()(command)
 
 
@@ -39,6 +39,13 @@ def experiments(contour: Contour = None, as_json: AsJson = False, set_: Set = No
     from predator.edge.cli.releases import list_experiments
 
     list_experiments(contour, as_json, set_ or [])
+
+
+def notices(as_json: AsJson = False, set_: Set = None) -> None:
+    """What people were told, newest first."""
+    from predator.edge.cli.notices import list_notices
+
+    list_notices(as_json, set_ or [])
 
 
 def admin(
