@@ -33,7 +33,8 @@ from tests.loop.recorded import CYCLE, recorded
 
 BECAUSE = ("--reason", "because")
 LOOKS = (
-    ("state",), ("releases",), ("notices",), ("experiments",), ("gates",), ("approvals",), ("flags", "list"),
+    ("state",), ("releases",), ("notices",), ("experiments",), ("gates",), ("approvals",),
+    ("flags", "list"),
     ("override", "list"), ("token", "list"), ("kill", "status"), ("cycle", "list"),
     ("audit", "verify"), ("audit", "operators"), ("policy", "explain", "promote"),
 )  # fmt: skip

@@ -223,10 +223,7 @@ class Record:
 
     def notify(self, key: str, severity: Any, title: str, text: str) -> None:
         """Tell people; a step of its own, once."""
-        notice = Notice(
-            f"{self.cycle_id}:{key}", severity, title, text, self.options.contour,
-            self.cycle_id, str(self.folder),
-        )  # fmt: skip
+        notice = self._notice(key, severity, title, text)
 
         def tell() -> Json:
             answer = self.ask(f"notify:{key}", "notify")
@@ -234,6 +231,24 @@ class Record:
             return allowed and self.ring.governance.notifier.notify(notice)
 
         self.step(f"notify:{key}", tell)
+
+    def alarm(self, key: str, title: str, text: str) -> None:
+        """As :meth:`notify`, also where the journal cannot be written: that is what it is for."""
+        notice = self._notice(key, "critical", title, text)
+
+        def tell() -> Json:
+            asked = {"simulated": self._simulated}
+            answer = self.ring.governance.ask(self.principal, "notify", asked).answer
+            allowed = answer.decision is Decision.ALLOW
+            return allowed and self.ring.governance.notifier.notify(notice)
+
+        self.step(f"alarm:{key}", tell)
+
+    def _notice(self, key: str, severity: Any, title: str, text: str) -> Notice:
+        return Notice(
+            f"{self.cycle_id}:{key}", severity, title, text, self.options.contour,
+            self.cycle_id, str(self.folder),
+        )  # fmt: skip
 
     def mark(self, moment: str) -> None:
         """Note when the cycle came to a moment. Call it inside a step."""

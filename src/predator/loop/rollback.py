@@ -13,6 +13,8 @@ from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease
 
 TRAFFIC_BACK_S = 5.0
+PAUSES_S = tuple(min(600.0, 2.0**n) for n in range(150))
+"""Between one attempt to take a release back and the next: about a day in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,29 @@ def withdraw(record: Record) -> None:
     """After an error: take back from the users whatever the cycle gave them.
 
     Looks at git, not at how far the cycle believes to have come: a release that its watch has not
-    kept is rolled back, an experiment is ended. What cannot be taken back is said, and hides no
-    earlier error.
+    kept is rolled back, an experiment is ended. Where that fails (git or the journal cannot be
+    written), people are told and it is tried again, for about a day. What cannot be taken back
+    hides no earlier error.
     """
+    told = False
+    for pause_s in PAUSES_S:
+        try:
+            _withdraw(record)
+            return
+        except Exception as error:
+            record.ring.progress.note(
+                f"the users may still be on what the cycle gave them: {error}"
+            )
+            if not told:
+                title = f"{record.cycle_id} could not be taken back from its users"
+                record.alarm("withdraw", title, str(error))
+                told = True
+            if isinstance(error, PolicyDenied):
+                return
+        record.runtime.wait("withdraw", pause_s)
+
+
+def _withdraw(record: Record) -> None:
     ring, cycle = record.ring, record.cycle_id
 
     def given() -> Json:
