@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,11 +38,11 @@ from predator.domain.canonical import canonical_json, sha256_hex
 from predator.domain.errors import PredatorError
 from predator.domain.governance import Notice
 from predator.domain.release import Release, RetrievalParameters
+from predator.loop.cycle import turn
 from predator.loop.desired_state import DesiredState
+from predator.loop.gold import keep_version
 from predator.loop.governance import Governance, Rules
 from predator.loop.people import roll_back_flow
-from predator.loop.cycle import turn
-from predator.loop.gold import keep_version
 from predator.loop.record import LOOP, Record
 from predator.loop.replica import keep_release
 from predator.loop.ring import Ring
@@ -296,9 +295,11 @@ def flows_of(contour: Contour, moments: Moments, **how: Any) -> dict[str, Flow]:
         return turn(record, TrainingStations(trainer, effects)).to_json()
 
     def register(runtime: Runtime, key: str, trigger: Json, principal: Principal) -> Record:
-        opened: Callable[[], str] = lambda: ring.governance.cycles.open(
-            f"{runtime.flow_id}:{key}", CONTOUR, trigger, time.time()
-        )
+        def opened() -> str:
+            return ring.governance.cycles.open(
+                f"{runtime.flow_id}:{key}", CONTOUR, trigger, time.time()
+            )
+
         cycle_id = str(runtime.step(f"register:{key}", opened))
         return record_of(runtime, cycle_id, trigger, principal)
 

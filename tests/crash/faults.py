@@ -79,8 +79,7 @@ class Faults:
             self._count += 1
             if self._log is not None:
                 self._write(self._log, f"{what} {path}\n".encode())
-            hit = self._count == self._n or (self._lasting and self._count > self._n > 0)
-            return hit
+            return self._count == self._n or (self._lasting and self._count > self._n > 0)
 
     def error(self) -> OSError:
         number = getattr(errno, "ENOSPC" if self._kind == "short" else self._kind)

@@ -39,7 +39,7 @@ class Orders:
     ``strike_each``: die at the first moment that nobody was struck at, so that one cycle is struck
     once at each; at those after ``strike_after`` only, where it is given. ``die_at`` and
     ``freeze_at`` name one moment. ``fault`` see :class:`Faults`. ``linger_s``: stay so much longer.
-    ``file_size``: no file may grow beyond it. ``tell_moments``: write down the moments that there are.
+    ``file_size``: no file may grow beyond it. ``tell_moments``: write down the moments there are.
     """
 
     folder: str
@@ -200,7 +200,12 @@ class Nursery:
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.nursery"],
-            env={**os.environ, "MLFLOW_LOGGING_LEVEL": "WARNING", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "MLFLOW_LOGGING_LEVEL": "WARNING",
+                "OPENBLAS_NUM_THREADS": "1",
+                "OMP_NUM_THREADS": "1",
+            },
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._answer()

@@ -97,7 +97,7 @@ def check_ended(contour: Contour, cycle_id: str, before: LiveRelease) -> str:
 
 
 def after_a_fault(nursery: Nursery, contour: Contour, fault: dict[str, Any]) -> str:
-    """How a cycle ended in whose worker this fault struck; a new worker without it may be needed."""
+    """How a cycle ended in whose worker this fault struck; a new worker may be needed."""
     before = contour.desired().read().release
     cycle_id = contour.ask()
     orders = Orders(str(contour.folder), flow_id=cycle_id, fault=fault)

@@ -1,7 +1,7 @@
 """I3: a worker frozen past its lease, whose cycle another one ends; thawed, it does nothing more.
 
-It freezes in the middle of a step, between two effects of it, where only what the effects themselves
-refuse can stop it: it asked whether the flow was its own before it froze.
+It freezes in the middle of a step, between two effects of it, where only what the effects
+themselves refuse can stop it: it asked whether the flow was its own before it froze.
 """
 
 from __future__ import annotations

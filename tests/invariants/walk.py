@@ -166,7 +166,7 @@ class Walk:
         self.world.traffic = (0.0, 0.1, 1.0, 1.0, 1.0)[pick % 5]
 
     def _later(self, pick: int) -> None:
-        self.world.clock.advance((1.0, 30.0, 600.0, 3600.0, 6 * 3600.0, DAY)[pick % 6])
+        self.world.clock.advance((1.0, 600.0, 6 * 3600.0, DAY, DAY, 31 * DAY)[pick % 6])
 
     def _clock(self, pick: int) -> None:
         """The clock of the machine is put back."""
@@ -194,7 +194,7 @@ EVENTS: Mapping[str, tuple[int, Callable[[Walk, int], None]]] = {
     "rollback": (4, Walk._rollback),
     "crash": (10, Walk._crash),
     "kill": (2, Walk._kill),
-    "revive": (4, Walk._revive),
+    "revive": (8, Walk._revive),
     "flag": (4, Walk._flag),
     "no auto-promote": (2, Walk._no_auto_promote),
     "flags gone": (4, Walk._flags_gone),
@@ -206,7 +206,7 @@ EVENTS: Mapping[str, tuple[int, Callable[[Walk, int], None]]] = {
     "traffic": (5, Walk._traffic),
     "later": (4, Walk._later),
     "clock": (1, Walk._clock),
-    "spend": (2, Walk._spend),
+    "spend": (1, Walk._spend),
 }
 """By name: how often, in relation to the others, and what it does."""
 

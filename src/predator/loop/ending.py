@@ -6,16 +6,25 @@ from collections.abc import Callable
 
 from predator.domain.errors import PolicyDenied
 from predator.loop.record import CycleCancelled, Record
-from predator.loop.rollback import withdraw
+from predator.loop.rollback import PAUSES_S, withdraw
+
+CLOSINGS = 10
+"""Attempts to close a record that could not be closed: for a quarter of an hour or so."""
 
 
 def fail(record: Record, error: Exception, *, approver: str = "system") -> None:
     """Take back what the cycle gave to users, tell people, close the record.
 
     Raises nothing: what cannot be done is noted and hides no earlier error. Where the record
-    cannot be closed, the cycle at least gives up what others wait for.
+    cannot be closed, the cycle gives up what others wait for, and closing is tried for a while.
     """
     outcome, cycle = outcome_of(error), record.cycle_id
+
+    def close() -> None:
+        if not record.run_id:
+            record.begin()
+        record.close(outcome, rollback_available=False, approver=approver)
+
     _tried(record, lambda: withdraw(record))
     if not record.run_id:
         _tried(record, record.begin)
@@ -23,12 +32,15 @@ def fail(record: Record, error: Exception, *, approver: str = "system") -> None:
         record,
         lambda: record.notify("failed", "warning", f"{cycle} did not come to its end", str(error)),
     )
-    if not _tried(
-        record, lambda: record.close(outcome, rollback_available=False, approver=approver)
-    ):
-        title = f"The record of {cycle} could not be closed"
-        _tried(record, lambda: record.notify("unclosed", "critical", title, str(error)))
-        _tried(record, lambda: record.give_up(outcome))
+    if _tried(record, close):
+        return
+    title = f"The record of {cycle} could not be closed"
+    _tried(record, lambda: record.alarm("unclosed", title, str(error)))
+    _tried(record, lambda: record.give_up(outcome))
+    for pause_s in PAUSES_S[:CLOSINGS]:
+        record.runtime.wait("close", pause_s)
+        if _tried(record, close):
+            return
 
 
 def outcome_of(error: Exception) -> str:

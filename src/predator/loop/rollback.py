@@ -95,22 +95,29 @@ def withdraw(record: Record) -> None:
     told = False
     for pause_s in PAUSES_S:
         try:
-            _withdraw(record)
+            _take_back(record)
             return
         except Exception as error:
             record.ring.progress.note(
                 f"the users may still be on what the cycle gave them: {error}"
             )
-            if not told:
-                title = f"{record.cycle_id} could not be taken back from its users"
-                record.alarm("withdraw", title, str(error))
-                told = True
+            told = told or _told(record, error)
             if isinstance(error, PolicyDenied):
                 return
         record.runtime.wait("withdraw", pause_s)
 
 
-def _withdraw(record: Record) -> None:
+def _told(record: Record, error: Exception) -> bool:
+    try:
+        title = f"{record.cycle_id} could not be taken back from its users"
+        record.alarm("withdraw", title, str(error))
+    except Exception as worse:
+        record.ring.progress.note(f"nobody could be told: {worse}")
+        return False
+    return True
+
+
+def _take_back(record: Record) -> None:
     ring, cycle = record.ring, record.cycle_id
 
     def given() -> Json:
@@ -131,30 +138,24 @@ def _withdraw(record: Record) -> None:
             "experiment": wanted.experiment is not None and wanted.experiment.id == f"exp-{cycle}",
         }
 
-    try:
-        found = record.step("withdraw", given)
-        if found["revision"] is not None:
-            before = LiveRelease(**found["before"])
-            roll_back(record, found["revision"], before, "the cycle did not come to its end")
-        elif found["watched"] and found["kept"]:
-            record.act(
-                "withdraw:end_watch",
-                "end_watch",
-                lambda: _end_watch(ring, cycle, "withdraw", f"Keep what watch-{cycle} kept"),
-                lambda made: {"gitops_revision": made},
-            )
-        elif found["watched"]:
-            record.step(
-                "withdraw:end-watch",
-                lambda: _end_watch(ring, cycle, "rollback", f"End watch-{cycle}"),
-            )
-        elif found["experiment"]:
-            end_experiment(record)
-    except Exception as error:
-        ring.progress.note(f"the users may still be on what the cycle gave them: {error}")
-        record.notify(
-            "withdraw", "critical", f"{cycle} could not be taken back from its users", str(error)
+    found = record.step("withdraw", given)
+    if found["revision"] is not None:
+        before = LiveRelease(**found["before"])
+        roll_back(record, found["revision"], before, "the cycle did not come to its end")
+    elif found["watched"] and found["kept"]:
+        record.act(
+            "withdraw:end_watch",
+            "end_watch",
+            lambda: _end_watch(ring, cycle, "withdraw", f"Keep what watch-{cycle} kept"),
+            lambda made: {"gitops_revision": made},
         )
+    elif found["watched"]:
+        record.step(
+            "withdraw:end-watch",
+            lambda: _end_watch(ring, cycle, "rollback", f"End watch-{cycle}"),
+        )
+    elif found["experiment"]:
+        end_experiment(record)
 
 
 def end_experiment(record: Record) -> None:
