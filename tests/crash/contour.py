@@ -146,18 +146,19 @@ class Contour:
         return [json.loads(line) for line in self.ledger.read_text().splitlines()]
 
     def settings(self) -> Settings:
-        return Settings(
-            home=self.folder,
-            artifacts=self.artifacts,
-            contour=CONTOUR,
-            poll_s=0.02,
-            experiment_min_s=0.05,
-            experiment_max_s=5,
-            watch_looks=2,
-            watch_look_s=0.05,
-            latency_floor_ms=10_000,
-            cost_per_1k_usd_max=100,
-        )
+        given: dict[str, Any] = {
+            "home": self.folder,
+            "artifacts": self.artifacts,
+            "contour": CONTOUR,
+            "poll_s": 0.02,
+            "experiment_min_s": 0.05,
+            "experiment_max_s": 5,
+            "watch_looks": 2,
+            "watch_look_s": 0.05,
+            "latency_floor_ms": 10_000,
+            "cost_per_1k_usd_max": 100,
+        }
+        return Settings(**given)
 
     def found(self) -> None:
         """The first release, live and kept, and every database with its tables."""

@@ -172,6 +172,6 @@ def _path(fd: int) -> str:
 
 def _absolute(path: Any) -> str:
     try:
-        return os.path.abspath(os.fspath(path))  # noqa: PTH100 - a link is not followed
+        return str(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - a link is not followed
     except TypeError:
         return ""

@@ -11,6 +11,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def is_harmless(nursery: Nursery, contour: Contour, moment: str) -> bool:
     """
     Path(contour.folder, "frozen").unlink(missing_ok=True)
     cycle_id = contour.ask()
-    common = {"flow_id": cycle_id, "lease_s": LEASE_S, "poll_s": 0.1}
+    common: dict[str, Any] = {"flow_id": cycle_id, "lease_s": LEASE_S, "poll_s": 0.1}
     place = str(contour.folder), contour.url
     zombie = nursery.start(
         Orders(*place, "zombie", fine=True, freeze_at=moment, linger_s=1.0, **common)
