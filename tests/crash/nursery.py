@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -142,11 +143,17 @@ def forked(work: Any, *given: Any) -> int:
     try:
         work(*given)
         code = 0
-    except BaseException:
+    except BaseException as error:
         traceback.print_exc()
+        last_words(os.getpid()).write_text(str(error))
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def last_words(pid: int) -> Path:
+    """Where a worker that failed says why: not on the disk that it works on."""
+    return Path(os.environ["LAST_WORDS"], str(pid))
 
 
 def main() -> None:
@@ -160,7 +167,11 @@ def main() -> None:
                 children.add(child)
                 say({"pid": child})
             case "wait":
-                say({"status": waited(order["pid"], order["timeout_s"])})
+                code = waited(order["pid"], order["timeout_s"])
+                if code is not None:
+                    children.discard(order["pid"])
+                words = last_words(order["pid"])
+                say({"status": code, "said": words.read_text() if words.exists() else ""})
             case "found":
                 code = waited(forked(found, order["folder"], order["url"]), 120.0)
                 for name in Path(f"{order['folder']}.modules").read_text().split("\n"):
@@ -197,11 +208,16 @@ def say(answer: dict[str, Any]) -> None:
 class Nursery:
     """The nursery as its user sees it; whoever it started ends with it."""
 
+    said = ""
+    """The error by which the worker ended that was waited for last."""
+
     def __enter__(self) -> Self:
+        self._words = tempfile.TemporaryDirectory()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.nursery"],
             env={
                 **os.environ,
+                "LAST_WORDS": self._words.name,
                 "MLFLOW_LOGGING_LEVEL": "WARNING",
                 "OPENBLAS_NUM_THREADS": "1",
                 "OMP_NUM_THREADS": "1",
@@ -221,8 +237,10 @@ class Nursery:
         return int(self.tell("start", **asdict(orders))["pid"])
 
     def wait(self, pid: int, timeout_s: float = 60.0) -> int | None:
-        found: int | None = self.tell("wait", pid=pid, timeout_s=timeout_s)["status"]
-        return found
+        found = self.tell("wait", pid=pid, timeout_s=timeout_s)
+        self.said = found["said"]
+        status: int | None = found["status"]
+        return status
 
     def live(self, orders: Orders, timeout_s: float = 60.0) -> int | None:
         """One life of a worker: its exit code."""
@@ -243,6 +261,7 @@ class Nursery:
         self._process.stdin.close()
         self._process.wait(30)
         self._process.stdout.close()
+        self._words.cleanup()
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def after_a_fault(nursery: Nursery, contour: Contour, fault: dict[str, Any]) -> 
     orders = Orders(str(contour.folder), flow_id=cycle_id, fault=fault)
     with User(contour):
         worker = nursery.start(orders)
-        code = nursery.wait(worker, 8.0 if fault.get("lasting") else ANSWER_S)
+        code = nursery.wait(worker, 4.0 if fault.get("lasting") else ANSWER_S)
         if code is None:
             os.kill(worker, signal.SIGKILL)
             assert nursery.wait(worker) == KILLED
@@ -122,17 +122,20 @@ def check_goes_all_the_way(nursery: Nursery, contour: Contour) -> None:
 def operations(nursery: Nursery, contour: Contour, under: str = "") -> list[str]:
     """What a cycle does to the disk, in order."""
     assert after_a_fault(nursery, contour, {"under": under}) == "done"
+    return struck(contour)
+
+
+def struck(contour: Contour) -> list[str]:
+    """What the last worker with faults did to the disk, up to the one that failed and after it."""
     return (contour.folder / "operations").read_text().splitlines()
 
 
 def test_a_disk_that_fails_once_is_no_disaster(nursery: Nursery, contour: Contour) -> None:
     count = len(operations(nursery, contour))
     assert count > 400
-    ends = [
+    for n in CHANCE.sample(range(1, count - 50), 5):
         after_a_fault(nursery, contour, {"n": n, "kind": CHANCE.choice(KINDS)})
-        for n in sorted(CHANCE.sample(range(1, count + 1), 5))
-    ]
-    assert "failed" in ends
+        assert len(struck(contour)) >= n
     check_goes_all_the_way(nursery, contour)
 
 
@@ -271,13 +274,14 @@ def test_a_full_disk_ends_no_cycle_halfway(nursery: Nursery, small_disk: Contour
 
 
 def test_a_read_only_disk_is_said_in_a_line(
-    nursery: Nursery, small_disk: Contour, capfd: pytest.CaptureFixture[str]
+    nursery: Nursery, small_disk: Contour
 ) -> None:
     before = small_disk.desired().read().release
     cycle_id = small_disk.ask()
     disk = str(small_disk.folder.parent)
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     assert nursery.live(Orders(str(small_disk.folder), flow_id=cycle_id)) == 1
-    assert "PredatorError" in capfd.readouterr().err.strip().splitlines()[-1]
+    assert "Read-only file system" in nursery.said
+    assert nursery.said.count("\n") == 0
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
     ends_once_there_is_room(nursery, small_disk, cycle_id, before)

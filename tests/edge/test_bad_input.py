@@ -268,7 +268,7 @@ class TestTroubleWithFiles:
         monkeypatch.setattr("predator.edge.cli.settings.show_settings", interrupt)
         code, _, errors = predator("settings")
         assert code == 130
-        assert errors.splitlines() == ["interrupted; caches are kept, nothing is half written"]
+        assert errors.splitlines() == ["interrupted; the same command goes on from here"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("bench",), ("cycle",), ("--help",)], ids=" ".join)

@@ -45,6 +45,7 @@ class Watchman:
         self._wanted = world.desired.read()
         self._stable = {world.founding.version}
         self.killed = False
+        self._claims: dict[str, set[str]] = {}
 
     def look(self) -> None:
         """Every check that is cheap: after every event."""
@@ -169,6 +170,10 @@ class Watchman:
         if spent.charged_usd + spent.reserved_usd > world.rules.budget_usd + 1e-6:
             raise Broken(f"the budget is exceeded: {spent}")
 
+    def claimed(self, cycle_id: str) -> None:
+        """A cycle has just asked to be counted, to this day."""
+        self._claims.setdefault(cycle_id, set()).add(_day(self.world.clock.now()))
+
     def end(self) -> None:
         """After everything has come to its end."""
         self.look()
@@ -202,7 +207,10 @@ class Watchman:
                 allowed = record.get("decision") == "ALLOW"
                 lifted = str(record.get("rule")).startswith("override:")
                 if allowed and not lifted and record.get("effect") == "begin_cycle":
-                    begun[datetime.fromtimestamp(record["at"], UTC).strftime("%F")] += 1
+                    # Where the clock went on to another day meanwhile, the day of the claim
+                    # counts; where a crash made it claim twice, nobody can say which.
+                    days = self._claims.get(entry.cycle_id, {_day(record["at"])})
+                    begun.update(days if len(days) == 1 else ())
                     break
         if begun and max(begun.values()) > self.world.rules.max_cycles_per_day:
             raise Broken(f"more cycles than a day may have: {begun.most_common(1)}")
@@ -233,3 +241,7 @@ def _says_yes(approval: Approval, release: LiveRelease) -> bool:
 
 def _cycle_of(experiment: str) -> str:
     return experiment.removeprefix("exp-").removeprefix("watch-")
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%F")

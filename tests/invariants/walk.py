@@ -61,6 +61,8 @@ class Walk:
     def _at(self, boundary: str) -> None:
         if boundary.startswith("recorded:"):
             self.watchman.commits()
+        if boundary.startswith("after:") and boundary.endswith("/limits"):
+            self.watchman.claimed(boundary.removeprefix("after:").removesuffix("/limits"))
         if boundary.endswith("/keep_gold"):
             self.watchman.stable()
         self._left -= 1

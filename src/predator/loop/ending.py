@@ -20,9 +20,14 @@ def fail(record: Record, error: Exception, *, approver: str = "system") -> None:
     """
     outcome, cycle = outcome_of(error), record.cycle_id
 
+    def why() -> str:
+        ended = {"type": "ended", "outcome": outcome, "reason": str(error)[:500]}
+        return record.journal.append_once("why", ended)
+
     def close() -> None:
         if not record.run_id:
             record.begin()
+        record.step("why", why)
         record.close(outcome, rollback_available=False, approver=approver)
 
     _tried(record, lambda: withdraw(record))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from predator.domain.documents import Document
+from predator.domain.errors import PredatorError
 from predator.loop import diagnose
 from predator.loop.labels import Labels
 from predator.loop.observe import (
@@ -41,9 +42,17 @@ def gather(
     # A document that came between the two looks of the snapshot is new.
     old = [d for d in documents if arrivals.get(d.id, math.inf) < situation.baseline_until]
     rng = np.random.default_rng(seed)
-    terms_before, terms_now = document_frequency(old), document_frequency(documents)
     asked_before = term_counts(i.query for i in healthy)
     asked_now = term_counts(i.query for i in window)
+    if not asked_now or not asked_before:
+        raise PredatorError(
+            f"nobody searched {'in the window' if asked_before else 'while search was healthy'}: "
+            "there is nothing to diagnose",
+            cure="Ask for a cycle when there is traffic",
+        )
+    if not documents or not old:
+        raise PredatorError("there were no documents to compare with: nothing can be diagnosed")
+    terms_before, terms_now = document_frequency(old), document_frequency(documents)
     known = sum(count for term, count in asked_now.items() if term in asked_before)
     searches = judged_searches(
         window, labels, engine, arrivals, situation.baseline_until, frozenset(asked_before)

@@ -459,7 +459,7 @@ class Record:
         The message only wakes the flow; what counts is the register.
         """
         self.ring.progress.note(
-            f"waiting for approval {approval_id}: `predator approve {approval_id}`"
+            f'waiting for a person: predator approve {approval_id} --reason "…"'
         )
         turn = 0
         while True:

@@ -18,6 +18,7 @@ from predator.edge.cli.options import settings_from
 from predator.edge.cli.shown import print_facts, print_json, print_table, say
 from predator.edge.cli.times import moment, span
 from predator.loop import cycle_files
+from predator.loop.contract import CONTRACT
 from predator.ports.runtime import FlowStatus
 
 MOST = 1000
@@ -103,11 +104,17 @@ def _print_course(entry: CycleEntry, shown: Mapping[str, Any]) -> None:
     if shown["flow"] is not None:
         facts.append(("flow", shown["flow"]))
     if shown["reaction_s"] is not None:
-        facts.append(("first action after", span(shown["reaction_s"])))
+        facts.append(("first action after", f"{span(shown['reaction_s'])}{_limit(entry)}"))
     if shown["cycle_s"] is not None:
         waited = span(shown["experiment_s"])
         facts.append(("verdict after", f"{span(shown['cycle_s'])}, and {waited} of experiment"))
     print_facts(facts)
+
+
+def _limit(entry: CycleEntry) -> str:
+    """How soon the contract wants the loop to react to such a signal (spec 6A.11)."""
+    row = next((one for one in CONTRACT if one.trigger == entry.trigger.get("type")), None)
+    return f" (the contract allows {span(row.react_within_s)})" if row is not None else ""
 
 
 def _print_actions(actions: Sequence[Mapping[str, Any]]) -> None:
@@ -159,7 +166,7 @@ def _row(folder: Path, entry: CycleEntry | None) -> dict[str, Any]:
         .get("type"),
         "evaluation": evaluation.get("verdict"),
         "experiment": experiment.get("verdict"),
-        "reason": result.get("reason") or evaluation.get("reason"),
+        "reason": _why(folder) or result.get("reason") or evaluation.get("reason"),
         "outcome": outcome or "unfinished",
         "state": outcome or (_stage(entry) if entry is not None else "unfinished"),
         "cost_usd": summary.get("total_cost_usd"),
@@ -167,6 +174,15 @@ def _row(folder: Path, entry: CycleEntry | None) -> dict[str, Any]:
         "moments": dict(entry.moments) if entry is not None else {},
         **_times(entry),
     }
+
+
+def _why(folder: Path) -> str | None:
+    """Why a cycle came to no verdict, where it came to none."""
+    try:
+        records = map(json.loads, (folder / "audit.jsonl").read_text().splitlines()[-2:])
+        return next((str(r["reason"]) for r in records if r.get("type") == "ended"), None)
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _stage(entry: CycleEntry) -> str:

@@ -185,7 +185,7 @@ def main() -> None:
             raise SystemExit(2) from None
         _fail(f"{message().rstrip('.')}. See `predator --help`", 2)
     if code == _INTERRUPTED:
-        sys.stderr.write("interrupted; caches are kept, nothing is half written\n")
+        sys.stderr.write("interrupted; the same command goes on from here\n")
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

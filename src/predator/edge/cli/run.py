@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -86,18 +85,14 @@ def run_local(
             "the contour local is for a quick look"
         )
     arguments = _arguments(settings, data, cycles, missing_docs)
-    try:
-        with ExitStack() as stack:
-            stack.callback(progress.close)
-            ground = _prepare(settings, data, cycles, missing_docs, progress, arguments, fresh)
-            stack.enter_context(ground.run.locked())
-            stage = _bring_up(ground, stack)
-            result = _tell(stage, ground, cycles, stack)
-            traffic = stage.finish()
-            log = stage.ring.desired.history()
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: everything is stopped; the same command goes on from here\n")
-        raise
+    with ExitStack() as stack:
+        stack.callback(progress.close)
+        ground = _prepare(settings, data, cycles, missing_docs, progress, arguments, fresh)
+        stack.enter_context(ground.run.locked())
+        stage = _bring_up(ground, stack)
+        result = _tell(stage, ground, cycles, stack)
+        traffic = stage.finish()
+        log = stage.ring.desired.history()
     ground.run.note(ground.asked, "done")
     seconds = time.monotonic() - started
     outcomes = [Outcome.from_json(value) for value in result["outcomes"]]

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from predator.config import Settings
+from predator.loop.contract import CONTRACT
 from predator.loop.cycle import Outcome
 
 
@@ -122,6 +123,12 @@ def print_summary(
         console.print(f"  {what:<11}{escape(how)}", soft_wrap=True)
 
 
+def _limit(trigger: str) -> str:
+    """What the contract allows for such a signal (spec 6A.11)."""
+    row = next((one for one in CONTRACT if one.trigger == trigger), None)
+    return f" (the contract allows {row.react_within_s:g} s)" if row is not None else ""
+
+
 def _command() -> str:
     """How this program was called, so that the lines above can be copied."""
     return "predator" if shutil.which("predator") else str(Path(sys.argv[0]))
@@ -140,7 +147,8 @@ def _print_cycle(outcome: Outcome, console: Console) -> None:
         )
     if "cycle_s" in times:
         console.print(
-            f"[bold]Time[/]   first action {times.get('reaction_s', 0):.1f} s after the signal, "
+            f"[bold]Time[/]   first action {times.get('reaction_s', 0):.1f} s after the signal"
+            f"{_limit(outcome.trigger)}, "
             f"verdict after {times['cycle_s']:.0f} s + {times['experiment_s']:.0f} s of experiment"
         )
     experiment = outcome.experiment
