@@ -112,7 +112,9 @@ class Settings(BaseSettings):
     cycle_cost_usd: float = Field(
         1.0, ge=0, description="set aside in that budget before a cycle starts"
     )
-    max_experiments: int = Field(1, ge=1, description="experiments open at once on one target")
+    max_experiments: int = Field(
+        1, ge=1, le=1, description="experiments open at once on one target"
+    )
 
     training_cpu_s: float = Field(3600, ge=1, description="most CPU time of a training job")
     training_wall_s: float = Field(3600, ge=1, description="longest training job")

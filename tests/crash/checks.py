@@ -27,6 +27,7 @@ from predator.loop.bundle import verify_bundle
 from predator.loop.replay import replay
 from predator.loop.verify import verify_cycle
 from predator.ports.runtime import FlowStatus
+from predator.search.desired import LiveRelease
 from tests.crash.contour import Contour
 
 PROMOTED = ["start-experiment", "promote", "end-watch", "anchor"]
@@ -212,6 +213,32 @@ def check_kept(contour: Contour, cycle_id: str) -> None:
     kinds = sorted(name.removeprefix("predator-release").rstrip("0123456789") for name in mine)
     assert kinds == ["#gold#", "#stable#", "@v" + f"{number}.0."], mine
     assert status(contour, cycle_id).result["release_after"]["version"] == wanted.release.version
+
+
+def check_ended(contour: Contour, cycle_id: str, before: LiveRelease) -> str:
+    """It came to its end with everything right, or to an error that left users where they were."""
+    found = status(contour, cycle_id)
+    assert found.state in {"done", "failed"}, found.state
+    check_repository(contour)
+    if found.state == "done":
+        check_cycle(contour, cycle_id, PROMOTED, "success")
+        check_kept(contour, cycle_id)
+        return "done"
+    assert found.error
+    wanted = contour.desired().read()
+    assert (wanted.experiment, wanted.holdback) == (None, None)
+    if wanted.release != before:
+        assert wanted.release.cycle == cycle_id
+        assert contour.releases().get(wanted.release.version).stable_at is not None
+    kept = rows(contour)
+    assert kept["experiment_slots"] == [] and kept["reservations"] == []
+    [outcome] = [row[7] for row in kept["cycles"] if row[0] == cycle_id]
+    assert outcome in {"error", "success"}
+    record = verify_cycle(contour.artifacts / cycle_id, [Anchors(contour.git())])
+    assert record.ok, record.fault
+    if record.state != "closed":
+        assert any(row[2] == "critical" for row in kept["notices"] if row[6] == cycle_id)
+    return "failed"
 
 
 def check_users_are_back(contour: Contour, version: str) -> None:

@@ -22,9 +22,7 @@ from typing import Any
 import pytest
 
 from predator.domain.errors import PredatorError
-from predator.loop.anchor import Anchors
 from predator.loop.bundle import verify_bundle
-from predator.loop.verify import verify_cycle
 from predator.search.desired import LiveRelease
 from tests.crash import checks
 from tests.crash.contour import Contour
@@ -69,33 +67,6 @@ class User:
             self.looks += 1
 
 
-def check_ended(contour: Contour, cycle_id: str, before: LiveRelease) -> str:
-    """It came to its end with everything right, or to an error that left users where they were."""
-    found = checks.status(contour, cycle_id)
-    assert found.state in {"done", "failed"}, found.state
-    checks.check_repository(contour)
-    if found.state == "done":
-        checks.check_cycle(contour, cycle_id, checks.PROMOTED, "success")
-        checks.check_kept(contour, cycle_id)
-        return "done"
-    assert found.error
-    wanted = contour.desired().read()
-    assert (wanted.experiment, wanted.holdback) == (None, None)
-    if wanted.release != before:
-        assert wanted.release.cycle == cycle_id
-        kept = contour.releases().get(wanted.release.version)
-        assert kept.stable_at is not None
-    rows = checks.rows(contour)
-    assert rows["experiment_slots"] == [] and rows["reservations"] == []
-    [outcome] = [row[7] for row in rows["cycles"] if row[0] == cycle_id]
-    assert outcome in {"error", "success"}
-    record = verify_cycle(contour.artifacts / cycle_id, [Anchors(contour.git())])
-    assert record.ok, record.fault
-    if record.state != "closed":
-        assert any(row[2] == "critical" for row in rows["notices"] if row[6] == cycle_id)
-    return "failed"
-
-
 def after_a_fault(nursery: Nursery, contour: Contour, fault: dict[str, Any]) -> str:
     """How a cycle ended in whose worker this fault struck; a new worker may be needed."""
     before = contour.desired().read().release
@@ -109,7 +80,7 @@ def after_a_fault(nursery: Nursery, contour: Contour, fault: dict[str, Any]) -> 
             assert nursery.wait(worker) == KILLED
         if code != 0:
             assert nursery.live(Orders(str(contour.folder), flow_id=cycle_id), ANSWER_S) == 0
-    return check_ended(contour, cycle_id, before)
+    return checks.check_ended(contour, cycle_id, before)
 
 
 def check_goes_all_the_way(nursery: Nursery, contour: Contour) -> None:
@@ -193,7 +164,7 @@ def while_locked(
     time.sleep(CHANCE.uniform(0.0, 1.0))
     with User(contour), locked(contour.folder / name, seconds):
         assert nursery.wait(worker, seconds + ANSWER_S) == 0
-    return check_ended(contour, cycle_id, before)
+    return checks.check_ended(contour, cycle_id, before)
 
 
 DATABASES = ["optimizer.db", "flows.db", "mlflow.db"]
@@ -222,7 +193,7 @@ def ends_once_there_is_room(
     nursery: Nursery, contour: Contour, cycle_id: str, before: LiveRelease
 ) -> None:
     assert nursery.live(Orders(str(contour.folder), flow_id=cycle_id), ANSWER_S) == 0
-    check_ended(contour, cycle_id, before)
+    checks.check_ended(contour, cycle_id, before)
     check_goes_all_the_way(nursery, contour)
 
 
@@ -273,9 +244,7 @@ def test_a_full_disk_ends_no_cycle_halfway(nursery: Nursery, small_disk: Contour
     ends_once_there_is_room(nursery, small_disk, cycle_id, before)
 
 
-def test_a_read_only_disk_is_said_in_a_line(
-    nursery: Nursery, small_disk: Contour
-) -> None:
+def test_a_read_only_disk_is_said_in_a_line(nursery: Nursery, small_disk: Contour) -> None:
     before = small_disk.desired().read().release
     cycle_id = small_disk.ask()
     disk = str(small_disk.folder.parent)

@@ -41,27 +41,29 @@ DELICATE = [
 def is_harmless(nursery: Nursery, contour: Contour, moment: str) -> bool:
     """Freeze a worker there, let another end the cycle, thaw it: nothing changes any more.
 
-    False where the cycle could not be taken over: a process that is frozen within a transaction of
-    SQLite holds up all others. Thawed, it has come to a sound end all the same.
+    False where the cycle did not come there, or could not be taken over: who is frozen within a
+    transaction of SQLite holds up all others, and who holds the lock of a file is only waited for
+    so long, then the cycle ends with an error. Thawed, it is at a sound end all the same.
     """
     Path(contour.folder, "frozen").unlink(missing_ok=True)
+    live = contour.desired().read().release
     cycle_id = contour.ask()
     common: dict[str, Any] = {"flow_id": cycle_id, "lease_s": LEASE_S, "poll_s": 0.1}
     place = str(contour.folder), contour.url
     zombie = nursery.start(
         Orders(*place, "zombie", fine=True, freeze_at=moment, linger_s=1.0, **common)
     )
-    until_stopped(zombie)
+    if not is_stopped(nursery, zombie):
+        return False
     heir = nursery.start(Orders(*place, "heir", **common))
     code = nursery.wait(heir, HELD_UP_S)
-    if code is None:
+    if code is None or checks.status(contour, cycle_id).state != "done":
         os.kill(zombie, signal.SIGCONT)
-        code = nursery.wait(heir, ANSWER_S)
+        if code is None:
+            code = nursery.wait(heir, ANSWER_S)
         assert (code, nursery.wait(zombie, ANSWER_S)) == (0, 0)
-        checks.check_cycle(contour, cycle_id, checks.PROMOTED, "success")
+        checks.check_ended(contour, cycle_id, live)
         return False
-    found = checks.status(contour, cycle_id)
-    assert (code, found.state) == (0, "done"), found.error
     before = checks.left(contour)
     os.kill(zombie, signal.SIGCONT)
     assert nursery.wait(zombie, ANSWER_S) == 0
@@ -86,11 +88,15 @@ def changed(before: dict[str, str], after: dict[str, str]) -> dict[str, tuple[st
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
 
 
-def until_stopped(pid: int) -> None:
-    deadline = time.monotonic() + 30.0
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "T":
+def is_stopped(nursery: Nursery, pid: int) -> bool:
+    """Wait until it is frozen; False where it came to its end instead."""
+    deadline = time.monotonic() + ANSWER_S
+    while (state := Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]) not in "TZ":
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    if state == "Z":
+        assert nursery.wait(pid) == 0
+    return state == "T"
 
 
 @pytest.mark.parametrize("moment", [BEFORE_A_CLAIM, UNRECORDED])
@@ -118,7 +124,7 @@ def hundred_zombies(nursery: Nursery, contour: Contour) -> None:
     nursery.live(Orders(*place, flow_id=cycle_id, fine=True, tell_moments=True))
     chosen = CHANCE.choices(moments.read_text().split("\n")[:-1], k=100)
     harmless = [is_harmless(nursery, contour, moment) for moment in chosen]
-    assert sum(harmless) >= 50
+    assert sum(harmless) >= 70
 
 
 @pytest.mark.nightly

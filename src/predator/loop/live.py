@@ -47,6 +47,7 @@ def stand_in_line(record: Record, effect: str, *, training: bool = False) -> Non
         held = slots.claim(target, record.cycle_id, most)
         if record.has_ended():
             record.leave(target)
+            raise CycleCancelled(f"left the queue for {target}: the cycle has ended")
         line = list(slots.holders(target))
         return {"held": held, "ahead": line[: line.index(record.cycle_id)]}
 

@@ -123,14 +123,14 @@ def check(gate: Gate, baseline: float | None, candidate: float | None) -> GateRe
     baseline of zero is not defined: ``held`` is ``None`` then. A gate that asks for nothing is
     not judged either.
     """
-    after = _measured(candidate)
+    after = _measured(gate.name, candidate)
     if after is None:
         return GateResult(None, f"{gate.name} of the candidate was not measured")
     if gate.delta_rel is None and gate.limit is None:
         return GateResult(None, f"{gate.name} has neither a change nor a level to meet")
     findings = []
     if gate.delta_rel is not None:
-        before = _measured(baseline)
+        before = _measured(gate.name, baseline)
         if before is None or before == 0:
             return GateResult(None, f"{gate.name} of the baseline was not measured, or is zero")
         change = _number((after - before) / before)
@@ -210,10 +210,9 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _measured(value: object) -> float | None:
-    """``value`` where it can be a measurement of what gates judge: finite and not negative."""
-    number = _number(value)
-    return number if number is not None and number >= 0 else None
+def _measured(gate: str, value: object) -> float | None:
+    """``value`` where it can be a level of what the gate judges."""
+    return _number(value) if _is_level(gate, value) else None
 
 
 def _is_level(gate: str, value: object) -> bool:
