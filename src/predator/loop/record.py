@@ -66,6 +66,7 @@ class Record:
         self.started = 0.0
         self._doing = ""
         self._written: dict[str, bytes] = {}
+        self._followed: set[int] = set()
 
     @property
     def folder(self) -> Path:
@@ -403,8 +404,18 @@ class Record:
             contour, f"{self.cycle_id}/{name}/{action['sequence']}", self.cycle_id,
             self.ring.clock.now(), action["cost_usd"],
         )  # fmt: skip
+        self._followed.add(action["sequence"])
         if action["status"] == "completed" and name not in ("open",):
             self._reacted()
+
+    def _follow_all(self) -> None:
+        """What a crash or a full disk left undone after a record, for every action of the cycle."""
+        for record in self.journal.read():
+            if record.get("type") == "action":
+                action, key = record["action"], str(record["key"])
+                if action["sequence"] not in self._followed:
+                    parts = 1 if action["status"] == "completed" else 2
+                    self._follow_up(key.rsplit(":", parts)[0], action)
 
     def _reacted(self) -> None:
         """Signal to first action, against the contract's limit; a breach alerts, once."""
@@ -485,6 +496,7 @@ class Record:
         return {"state": state, "now": self.ring.clock.now(), "why": why}
 
     def _close(self, outcome: str, rollback_available: bool, approver: str) -> Json:
+        self._follow_all()
         actions = self.actions
         cost = round(sum(action["cost_usd"] for action in actions), 9)
         if self.journal.summary is None:

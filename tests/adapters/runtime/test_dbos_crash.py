@@ -115,6 +115,7 @@ def test_a_frozen_worker_finds_itself_fenced(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.nightly
 def test_so_does_it_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
     frozen_past_their_leases(postgres_url, tmp_path, times=2)
 
