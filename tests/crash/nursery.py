@@ -38,9 +38,10 @@ class Orders:
     """What a worker is to do until the flow ``flow_id`` has ended (empty: for ever).
 
     ``strike_each``: die at the first moment that nobody was struck at, so that one cycle is struck
-    once at each; at those after ``strike_after`` only, where it is given. ``die_at`` and
-    ``freeze_at`` name one moment. ``fault`` see :class:`Faults`. ``linger_s``: stay so much longer.
-    ``file_size``: no file may grow beyond it. ``tell_moments``: write down the moments there are.
+    once at each; only at those after ``strike_after`` and of the ``strike_kinds`` (words), where
+    they are given. ``freeze_at`` names one moment. ``fault`` see :class:`Faults`. ``linger_s``:
+    stay so much longer. ``file_size``: no file may grow beyond it. ``tell_moments``: write down
+    the moments there are.
     """
 
     folder: str
@@ -50,10 +51,10 @@ class Orders:
     fine: bool = False
     strike_each: bool = False
     tell_moments: bool = False
-    die_at: str = ""
     freeze_at: str = ""
     fault: dict[str, Any] | None = None
     strike_after: str = ""
+    strike_kinds: str = ""
     linger_s: float = 0.0
     lease_s: float = 1.0
     poll_s: float = 0.02
@@ -76,11 +77,11 @@ class Fate:
             with Path(orders.folder, "moments").open("a") as told:
                 told.write(f"{moment}\n")
         self._on = self._on or moment == orders.strike_after
-        if orders.strike_each and self._on and moment not in self._struck:
+        kinds = orders.strike_kinds.split()
+        wanted = self._on and (not kinds or moment.partition(":")[0] in kinds)
+        if orders.strike_each and wanted and moment not in self._struck:
             with self._file.open("a") as file:
                 file.write(f"{moment}\n")
-            os.kill(os.getpid(), signal.SIGKILL)
-        if orders.die_at == moment:
             os.kill(os.getpid(), signal.SIGKILL)
         if orders.freeze_at == moment and not (frozen := Path(orders.folder, "frozen")).exists():
             frozen.write_text(moment)

@@ -142,6 +142,7 @@ class Optimizer:
 
     def _cycle(self, runtime: Runtime, asked: Json) -> Json:
         from predator.loop.cycle import turn
+        from predator.loop.ending import fail
         from predator.loop.record import Record
         from predator.loop.stations import Situation
 
@@ -158,14 +159,17 @@ class Optimizer:
             return turn(record, SimulatedStations(seed=self._settings.seed)).to_json()
         from predator.loop.real_stations import RealStations
 
-        situation = runtime.step(
-            f"{asked['cycle_id']}/situation",
-            lambda: asked.get("situation") or self._situation()[0].to_json(),
-        )
-        stations = RealStations(
-            self._sources(), labels_of(self._run), Situation.from_json(situation),
-            quality_gates_of(self._settings),
-        )  # fmt: skip
+        try:
+            situation = record.step(
+                "situation", lambda: asked.get("situation") or self._situation()[0].to_json()
+            )
+            stations = RealStations(
+                self._sources(), labels_of(self._run), Situation.from_json(situation),
+                quality_gates_of(self._settings),
+            )  # fmt: skip
+        except Exception as error:  # before the ring: it ends on record all the same
+            fail(record, error)
+            raise
         return turn(record, stations).to_json()
 
     def _register(self, runtime: Runtime, key: str, trigger: Json, principal: Principal) -> Record:
@@ -232,8 +236,8 @@ class Optimizer:
                 alerted = self._watch_the_budget(now, alerted)
                 if started is not None:
                     self._say(f"cycle {started} was asked for")
-            except PredatorError as error:
-                self._say(str(error))
+            except Exception as error:  # this thread ends with the worker, and not before
+                self._say(f"{type(error).__name__}: {error}")
 
     def _watch_the_budget(self, now: float, alerted: str) -> str:
         """Tell people, once a month, that ``kubecost.budgetAlert`` percent of it are spent."""

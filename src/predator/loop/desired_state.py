@@ -75,9 +75,14 @@ class DesiredState:
         self, experiment: RunningExperiment | None, subject: str, trailers: Mapping[str, str]
     ) -> str:
         """Start or end the experiment; the release block is not touched."""
-        return self._commit(
-            lambda: {self._experiments: render_experiments(experiment, None)}, subject, trailers
-        )
+
+        def changes() -> Mapping[str, str]:
+            there = self.read().experiment
+            if experiment is not None and there is not None and there.id != experiment.id:
+                raise _SupersededError(f"{there.id} is on these users: {experiment.id} must wait")
+            return {self._experiments: render_experiments(experiment, None)}
+
+        return self._commit(changes, subject, trailers)
 
     def end_watch(self, subject: str, trailers: Mapping[str, str]) -> str:
         """End the hold-back; the release block is not touched."""

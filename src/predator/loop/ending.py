@@ -20,6 +20,8 @@ def fail(record: Record, error: Exception, *, approver: str = "system") -> None:
     """
     outcome, cycle = outcome_of(error), record.cycle_id
 
+    closed = _is_closed(record)
+
     def why() -> str:
         ended = {"type": "ended", "outcome": outcome, "reason": str(error)[:500]}
         return record.journal.append_once("why", ended)
@@ -27,10 +29,12 @@ def fail(record: Record, error: Exception, *, approver: str = "system") -> None:
     def close() -> None:
         if not record.run_id:
             record.begin()
-        record.step("why", why)
+        if not closed:
+            record.step("why", why)
         record.close(outcome, rollback_available=False, approver=approver)
 
-    _tried(record, lambda: withdraw(record))
+    if not closed:
+        _tried(record, lambda: withdraw(record))
     if not record.run_id:
         _tried(record, record.begin)
     _tried(
@@ -46,6 +50,15 @@ def fail(record: Record, error: Exception, *, approver: str = "system") -> None:
         record.runtime.wait("close", pause_s)
         if _tried(record, close):
             return
+
+
+def _is_closed(record: Record) -> bool:
+    """Whether the cycle came to its end and only its record's last step failed: then users keep
+    what the cycle decided for them."""
+    try:
+        return bool(record.step("closed", lambda: record.summed_up() is not None))
+    except Exception:
+        return False
 
 
 def outcome_of(error: Exception) -> str:

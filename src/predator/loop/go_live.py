@@ -99,12 +99,15 @@ def go_live(
 
 
 def _edge_verdict(record: Record, candidate: str) -> str:
-    """Whether this very release was promoted on the edge after an experiment there."""
+    """Whether the edge promoted this very release after an experiment, and did not take it back."""
+    log = record.ring.desired.gitops.log(10_000)
+    undone = {commit.trailers["Reverts"] for commit in log if "Reverts" in commit.trailers}
     passed = any(
-        commit.trailers.get("Release") == candidate
+        commit.revision not in undone
+        and commit.trailers.get("Release") == candidate
         and commit.trailers.get("Contour") == EDGE
         and "Experiment" in commit.trailers
-        for commit in record.ring.desired.gitops.log(10_000)
+        for commit in log
     )
     return str(Verdict.PASS if passed else Verdict.INCONCLUSIVE)
 

@@ -238,6 +238,9 @@ def _wait_for(record: Record, stations: Stations, name: str, since: float, searc
     def look() -> Json:
         if (why := record.stopped("start_experiment")) is not None:
             raise CycleCancelled(f"the experiment was stopped: {why}")
+        running = ring.desired.read().experiment
+        if running is None or running.id != name:
+            raise CycleCancelled(f"{name} is not on users any more: somebody ended it")
         return {"seen": stations.seen(record, name, since), "at": ring.clock.now()}
 
     while True:

@@ -31,7 +31,9 @@ LAYER = "ranking"
 BACKWARD = frozenset({"rollback", "end_experiment", "end_watch", "notify", "charge"})
 """What takes back or tells: asked for even after somebody has cancelled the cycle."""
 
-FENCED = frozenset({"start_experiment", "promote", "register_model", "keep_gold", "drill"})
+FENCED = frozenset(
+    {"start_experiment", "promote", "register_model", "keep_gold", "drill", "end_watch"}
+)
 """Short effects that the kill switch waits for before it says that it is engaged."""
 
 Describe = Callable[[Any], Mapping[str, Any]]
@@ -150,7 +152,7 @@ class Record:
 
         found = self.step(name, attempt({}))
         if "pending" in found:
-            refused = self._refused(found["pending"], found["expires_at"])
+            refused = self._refused(found["pending"], found["expires_at"], effect, context or {})
             if refused:
                 raise PolicyDenied(f"{effect} was not approved: {refused}")
             found = self.step(f"{name}:approved", attempt({"approved": True}))
@@ -227,9 +229,17 @@ class Record:
         notice = self._notice(key, severity, title, text)
 
         def tell() -> Json:
-            answer = self.ask(f"notify:{key}", "notify")
+            try:
+                answer = self.ask(f"notify:{key}", "notify")
+            except (PredatorError, OSError):
+                # A journal that is closed or cannot be written is what people must hear of.
+                answer = self.ring.governance.ask(self.principal, "notify", {}).answer
             allowed = answer.decision is Decision.ALLOW
-            return allowed and self.ring.governance.notifier.notify(notice)
+            try:
+                return allowed and self.ring.governance.notifier.notify(notice)
+            except PredatorError as error:  # news decide nothing
+                self.ring.progress.note(f"people could not be told {notice.title!r}: {error}")
+                return False
 
         self.step(f"notify:{key}", tell)
 
@@ -263,7 +273,7 @@ class Record:
 
     def give_up(self, outcome: str) -> None:
         """End without a closed record: nobody must wait for what this cycle holds."""
-        self.step("give_up", lambda: self._free(outcome))
+        self.step("give_up", lambda: self._free(self.summed_up() or outcome))
 
     def cancelled(self) -> str | None:
         """Why a person wants this cycle to stop, if one does. Call it inside a step."""
@@ -281,10 +291,16 @@ class Record:
     def stopped(self, effect: str) -> str | None:
         """Why long work that was allowed must not go on, if it must not. Inside a step."""
         context = {"simulated": self._simulated, "experiments_within_limit": True}
-        answer = self.ring.governance.ask(self.principal, effect, context).answer
-        if answer.decision is Decision.DENY:
-            return f"{answer.rule}: {answer.reason}"
-        return self.cancelled()
+        return self._denied(effect, context) or self.cancelled()
+
+    def _denied(self, effect: str, context: Context) -> str | None:
+        """Policy's DENY, which goes on the record, if that is its answer."""
+        asked = {"simulated": self._simulated, **context}
+        answer = self.ring.governance.ask(self.principal, effect, asked).answer
+        if answer.decision is not Decision.DENY:
+            return None
+        answer = self.ask(f"stopped:{effect}", effect, context)
+        return f"{answer.rule}: {answer.reason}" if answer.decision is Decision.DENY else None
 
     def _begin(self) -> Json:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -348,7 +364,7 @@ class Record:
         if action is None or action["status"] != "completed":
             return None
         found = self._result(name, action)
-        self._follow_up(name, action)
+        self._try_to_follow_up(name, action)
         return found
 
     def _result(self, name: str, action: Mapping[str, Any]) -> Json:
@@ -394,7 +410,15 @@ class Record:
         self.journal.append_made(key, made)
         record = self.journal.find(key)
         if record is not None:
-            self._follow_up(name, record["action"])
+            self._try_to_follow_up(name, record["action"])
+
+    def _try_to_follow_up(self, name: str, action: Mapping[str, Any]) -> None:
+        """What cannot be booked now is made up for when the cycle ends (:meth:`_close`); an
+        effect that is there and on record has not failed."""
+        try:
+            self._follow_up(name, action)
+        except PredatorError as error:
+            self.ring.progress.note(f"{name} of {self.cycle_id} is not booked yet: {error}")
 
     def _follow_up(self, name: str, action: Mapping[str, Any]) -> None:
         """What follows an action's record: MLflow, its cost, and how soon the loop reacted."""
@@ -464,7 +488,7 @@ class Record:
         )
         return {"pending": kept.id, "expires_at": kept.expires_at}
 
-    def _refused(self, approval_id: str, expires_at: float) -> str:
+    def _refused(self, approval_id: str, expires_at: float, effect: str, context: Context) -> str:
         """Wait for a person's answer: empty for a yes, else why it is none.
 
         The message only wakes the flow; what counts is the register.
@@ -474,7 +498,9 @@ class Record:
         )
         turn = 0
         while True:
-            found = self.step(f"approval:{approval_id}:{turn}", lambda: self._state(approval_id))
+            found = self.step(
+                f"approval:{approval_id}:{turn}", lambda: self._state(approval_id, effect, context)
+            )
             if found["state"] == "approved":
                 return ""
             if found["state"] != "pending" or found["now"] >= expires_at or found["why"]:
@@ -482,10 +508,10 @@ class Record:
             self.runtime.wait(f"approval:{approval_id}", min(60.0, expires_at - found["now"] + 1))
             turn += 1
 
-    def _state(self, approval_id: str) -> Json:
+    def _state(self, approval_id: str, effect: str, context: Context) -> Json:
         kept = self.ring.governance.approvals.get(approval_id)
         state = kept.state if kept is not None else "unknown"
-        why = self.stopped("evaluate") or ""
+        why = self.cancelled() or self._denied(effect, {**context, "approved": True}) or ""
         if kept is not None and state != "pending":
             why = f"{state} by {kept.actor}: {kept.reason}"
             self.journal.append_once(
@@ -518,10 +544,28 @@ class Record:
         anchor.anchor(self.ring.desired.gitops, self.options.contour, self.cycle_id, self.journal)
         outcome = str((self.journal.summary or {}).get("outcome", outcome))
         self._free(outcome)
-        self.ring.tracking.metrics(self.run_id, {"total_cost_usd": cost})
-        self.ring.tracking.artifact(self.run_id, self.folder / "audit.jsonl")
-        self.ring.tracking.finish(self.run_id, outcome)
+        self._book(cost, outcome)
         return {"cost_usd": cost}
+
+    def _book(self, cost: float, outcome: str) -> None:
+        """The end in MLflow, and what no action could book. The cycle is over whatever comes."""
+        try:
+            for record in self.journal.read():
+                if record.get("type") == "action":
+                    self._follow_up(str(record["key"]).split(":action")[0], record["action"])
+            self.ring.tracking.metrics(self.run_id, {"total_cost_usd": cost})
+            self.ring.tracking.artifact(self.run_id, self.folder / "audit.jsonl")
+            self.ring.tracking.finish(self.run_id, outcome)
+        except PredatorError as error:
+            self.ring.progress.note(f"{self.cycle_id} is not booked whole: {error}")
+
+    def summed_up(self) -> str | None:
+        """The outcome in the journal, where it is closed: nothing else may name another one."""
+        try:
+            self.journal.read()
+        except (PredatorError, OSError):
+            return None
+        return str(self.journal.summary["outcome"]) if self.journal.summary is not None else None
 
     def _free(self, outcome: str) -> None:
         """Give back what others wait for, and end the entry in the register."""

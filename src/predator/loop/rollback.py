@@ -150,9 +150,11 @@ def _take_back(record: Record) -> None:
             lambda made: {"gitops_revision": made},
         )
     elif found["watched"]:
-        record.step(
-            "withdraw:end-watch",
+        record.act(
+            "withdraw:end_watch",
+            "end_experiment",
             lambda: _end_watch(ring, cycle, "rollback", f"End watch-{cycle}"),
+            lambda made: {"gitops_revision": made},
         )
     elif found["experiment"]:
         end_experiment(record)

@@ -60,8 +60,16 @@ class Timetable:
         """Start the cycle of a signal, one for each ``cooldown_s``; its id."""
         if situation.signal is None:
             return None
-        turn = int(now // cooldown_s)
-        key = f"signal:{self._contour}:{situation.signal.trigger}:{turn}"
+        kind = situation.trigger["type"]
+        mine = (
+            e for e in self._cycles.list(self._contour, limit=200) if e.trigger.get("type") == kind
+        )
+        last = next(mine, None)
+        if last is not None and now - last.requested_at < cooldown_s:
+            if self._is_lost(last, now):
+                self._hand_over(last.cycle_id, last.trigger, situation.to_json())
+            return last.cycle_id
+        key = f"signal:{self._contour}:{kind}:after:{last.cycle_id if last else 'none'}"
         return self.start(key, situation.trigger, now, situation.to_json())
 
     def start(
