@@ -198,5 +198,11 @@ def _tell(stage: Stage, ground: _Ground, cycles: int, stack: ExitStack) -> dict[
     )
     stack.callback(worker.close)
     flow_id = f"story-{run.folder.name}"
-    found: dict[str, Any] = finished(worker, executor, "story", flow_id, {"cycles": cycles})
+    try:
+        found: dict[str, Any] = finished(worker, executor, "story", flow_id, {"cycles": cycles})
+    except Exception:
+        status = worker.flows.status(flow_id)
+        if status is not None and status.state == "failed":
+            run.note(ground.asked, "failed")  # its error is recorded: going on would repeat it
+        raise
     return found
