@@ -127,7 +127,8 @@ def check_cycle(contour: Contour, cycle_id: str, steps: list[str], outcome: str)
     What was struck leaves no trace but attempts that did not come to their end.
     """
     check_repository(contour)
-    assert [step for _, _, step in commits(contour, cycle_id)] == steps
+    found = [step for _, _, step in commits(contour, cycle_id)]
+    assert found == steps, status(contour, cycle_id)
     actions = check_audit(contour, cycle_id, outcome)
     check_rows(contour, cycle_id, actions, outcome)
     check_tracking(contour, cycle_id, actions, outcome)

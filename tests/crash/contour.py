@@ -77,8 +77,10 @@ ENCODER = canonical_json(
         "exporter": 1,
     }
 )
-GOOD, BAD = Effects(), Effects(live=-0.9)
-"""A candidate that is what it promises, and one that turns bad once everybody gets it."""
+GOOD = Effects(offline=0.3, online=0.8, live=0.8)
+"""A candidate so good that no luck (which the cycle's id, so the date, decides) hides it."""
+BAD = Effects(offline=0.3, online=0.8, live=-0.9)
+"""One that turns bad once everybody gets it."""
 
 
 @dataclass(frozen=True)

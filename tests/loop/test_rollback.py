@@ -11,6 +11,7 @@ import pytest
 
 from predator.domain.errors import PolicyDenied, PredatorError
 from predator.domain.release import RetrievalParameters
+from predator.loop import rollback
 from predator.loop.record import Record
 from predator.loop.replica import keep_release
 from predator.loop.rollback import roll_back, roll_back_to, withdraw
@@ -220,6 +221,7 @@ class TestWithdraw:
             raise OSError("disk full")
 
         monkeypatch.setattr(lived.gitops, "commit", fail)
+        monkeypatch.setattr(rollback, "PAUSES_S", rollback.PAUSES_S[:3])
         withdraw(record)
         assert "the users may still be on what the cycle gave them: " in lived.said[-1]
         assert "disk full" in lived.said[-1]

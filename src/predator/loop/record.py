@@ -36,6 +36,9 @@ FENCED = frozenset(
 )
 """Short effects that the kill switch waits for before it says that it is engaged."""
 
+BOOKING_PAUSES_S = (1.0, 10.0, 60.0)
+"""After each attempt to book a cycle that is over; then it stays as it is."""
+
 Describe = Callable[[Any], Mapping[str, Any]]
 
 
@@ -269,6 +272,10 @@ class Record:
         """Write cost and summary, anchor the journal in git, end the run; the cost in USD."""
         found = self.step("close", lambda: self._close(outcome, rollback_available, approver))
         cost: float = found["cost_usd"]
+        for pause_s in BOOKING_PAUSES_S:
+            if self.step("book", lambda: self._book(cost, found["outcome"])):
+                break
+            self.runtime.wait("book", pause_s)
         return cost
 
     def give_up(self, outcome: str) -> None:
@@ -421,13 +428,13 @@ class Record:
             self.ring.progress.note(f"{name} of {self.cycle_id} is not booked yet: {error}")
 
     def _follow_up(self, name: str, action: Mapping[str, Any]) -> None:
-        """What follows an action's record: MLflow, its cost, and how soon the loop reacted."""
+        """What follows an action's record: its cost, MLflow, and how soon the loop reacted."""
         governance, contour = self.ring.governance, self.options.contour
-        self.ring.tracking.action(self.run_id, action["sequence"], action)
         governance.limits.charge(
             contour, f"{self.cycle_id}/{name}/{action['sequence']}", self.cycle_id,
             self.ring.clock.now(), action["cost_usd"],
         )  # fmt: skip
+        self.ring.tracking.action(self.run_id, action["sequence"], action)
         self._followed.add(action["sequence"])
         if action["status"] == "completed" and name not in ("open",):
             self._reacted()
@@ -522,7 +529,6 @@ class Record:
         return {"state": state, "now": self.ring.clock.now(), "why": why}
 
     def _close(self, outcome: str, rollback_available: bool, approver: str) -> Json:
-        self._follow_all()
         actions = self.actions
         cost = round(sum(action["cost_usd"] for action in actions), 9)
         if self.journal.summary is None:
@@ -544,20 +550,19 @@ class Record:
         anchor.anchor(self.ring.desired.gitops, self.options.contour, self.cycle_id, self.journal)
         outcome = str((self.journal.summary or {}).get("outcome", outcome))
         self._free(outcome)
-        self._book(cost, outcome)
-        return {"cost_usd": cost}
+        return {"cost_usd": cost, "outcome": outcome}
 
-    def _book(self, cost: float, outcome: str) -> None:
+    def _book(self, cost: float, outcome: str) -> bool:
         """The end in MLflow, and what no action could book. The cycle is over whatever comes."""
         try:
-            for record in self.journal.read():
-                if record.get("type") == "action":
-                    self._follow_up(str(record["key"]).split(":action")[0], record["action"])
+            self._follow_all()
             self.ring.tracking.metrics(self.run_id, {"total_cost_usd": cost})
             self.ring.tracking.artifact(self.run_id, self.folder / "audit.jsonl")
             self.ring.tracking.finish(self.run_id, outcome)
         except PredatorError as error:
             self.ring.progress.note(f"{self.cycle_id} is not booked whole: {error}")
+            return False
+        return True
 
     def summed_up(self) -> str | None:
         """The outcome in the journal, where it is closed: nothing else may name another one."""
