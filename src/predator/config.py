@@ -22,13 +22,14 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from predator.contours.load import load_file, packaged
-from predator.contours.meaning import FROM_KEYS, setting_values
+from predator.contours.meaning import FROM_KEYS, GATE_PROFILES, setting_values
 from predator.contours.model import NAMES, Contour
 from predator.contours.problems import did_you_mean
+from predator.contours.secret_reference import check_reference
 from predator.domain.errors import InputError
 
 PREFIX = "PREDATOR_"
-SECRETS = frozenset({"database_url"})
+SECRETS = frozenset({"database_url", "query_writer_key"})
 """Settings whose value is never shown."""
 
 _NOT_IN_A_FILE = frozenset({"contour", "contour_file"}) | SECRETS
@@ -81,10 +82,31 @@ class Settings(BaseSettings):
     training_queries: int = Field(1500, ge=10, description="judged queries a training may use")
     gold_queries: int = Field(1000, ge=10, description="held-out queries the gate reads")
     generated_queries: int = Field(500, ge=0, description="training queries generated a cycle")
+    query_writer_url: str | None = Field(
+        None, description="OpenAI-compatible API that writes queries too (default: none is asked)"
+    )
+    query_writer_model: str | None = Field(None, description="its model")
+    query_writer_key: str | None = Field(
+        None, description="where its key lies, env:NAME or file:/path (default: it needs none)"
+    )
+    query_writer_tokens_max: int = Field(
+        5_000_000, ge=0, description="most tokens that it may use in a process"
+    )
+    query_writer_prompt_usd: float = Field(0, ge=0, description="its price of 1M prompt tokens")
+    query_writer_completion_usd: float = Field(
+        0, ge=0, description="its price of 1M tokens that it writes"
+    )
+    doc2query_model: Path | None = Field(
+        None, description="folder of a doc2query model that writes queries too (default: none)"
+    )
 
     alpha: float = Field(0.05, gt=0, lt=0.5, description="error level of every one-sided test")
     power: float = Field(0.8, gt=0.5, lt=1, description="power that a verdict needs at the target")
     ndcg_delta_rel_min: float = Field(0.03, gt=0, description="gate: least relative NDCG@10 gain")
+    gate_profile: str = Field(
+        "spec",
+        description="gate: spec asks that whole gain of the estimate, sensitive half of it",
+    )
     category_delta_rel_min: float = Field(
         -0.02, gt=-1, le=0, description="gate: worst loss in a category"
     )
@@ -116,6 +138,12 @@ class Settings(BaseSettings):
         1, ge=1, le=1, description="experiments open at once on one target"
     )
 
+    training_budget_s: float = Field(
+        600, ge=0, description="candidates that would take longer in all are left out"
+    )
+    training_budget_usd: float = Field(
+        1.0, ge=0, description="the same in money, at the price of a CPU hour"
+    )
     training_cpu_s: float = Field(3600, ge=1, description="most CPU time of a training job")
     training_wall_s: float = Field(3600, ge=1, description="longest training job")
     training_memory_mb: int = Field(4096, ge=64, description="most memory of a training job")
@@ -133,11 +161,23 @@ class Settings(BaseSettings):
     _contour: Contour | None = PrivateAttr(None)
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
+    @field_validator("query_writer_key")
+    @classmethod
+    def _is_a_reference(cls, reference: str | None) -> str | None:
+        return None if reference is None else check_reference(reference)
+
     @field_validator("contour")
     @classmethod
     def _is_a_contour(cls, name: str) -> str:
         if name not in NAMES:
             raise ValueError(f"known are {', '.join(NAMES)}")
+        return name
+
+    @field_validator("gate_profile")
+    @classmethod
+    def _is_a_profile(cls, name: str) -> str:
+        if name not in GATE_PROFILES:
+            raise ValueError(f"known are {', '.join(GATE_PROFILES)}")
         return name
 
     @model_validator(mode="after")

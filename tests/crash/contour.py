@@ -22,6 +22,7 @@ from predator.adapters.fence.file import FileFence
 from predator.adapters.fence.postgres import PostgresFence
 from predator.adapters.flags.sql import SqlFlags
 from predator.adapters.gitops.bare_git import BareGit
+from predator.adapters.ledger.sql import SqlLedger
 from predator.adapters.limits.sql import SqlLimits
 from predator.adapters.notifier.outbox import Outbox
 from predator.adapters.object_store.folder import FolderObjectStore
@@ -47,7 +48,7 @@ from predator.loop.record import LOOP, Record
 from predator.loop.replica import keep_release
 from predator.loop.ring import Ring
 from predator.policy.decision import Principal
-from predator.ports.deployer import Deployment
+from predator.ports.deployer import Deployment, Look
 from predator.ports.progress import Silent
 from predator.ports.releases import KeptRelease
 from predator.ports.runtime import Flow, Json, Runtime
@@ -207,7 +208,7 @@ class GitDeployer:
         revision = self._desired.gitops.head() or ""
         return Deployment(self._desired.read(revision).release.digest, revision, True)
 
-    def wait(self, revision: str, timeout_s: float) -> Deployment:
+    def wait(self, revision: str, timeout_s: float, look: Look = lambda _found: None) -> Deployment:
         found = self.status()
         if not covers(self._desired.gitops, found.revision, revision):
             raise PredatorError(f"revision {revision[:12]} was not applied")
@@ -262,6 +263,7 @@ def ring_of(contour: Contour, moments: Moments, *, busy_timeout_s: float = 30.0)
         ),
         tapped(Outbox(database, send), "notifier", moments),
         fence,
+        SqlLedger(database),
         clock,
     )
     desired = DesiredState(tapped(contour.git(), "git", moments), CONTOUR)

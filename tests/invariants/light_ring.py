@@ -23,6 +23,7 @@ from predator.adapters.cycles.memory import MemoryCycles
 from predator.adapters.fence.memory import MemoryFence
 from predator.adapters.flags.memory import MemoryFlags
 from predator.adapters.gitops.memory import MemoryGitOps
+from predator.adapters.ledger.memory import MemoryLedger
 from predator.adapters.limits.memory import MemoryLimits
 from predator.adapters.notifier.memory import MemoryNotifier
 from predator.adapters.object_store.memory import MemoryObjectStore
@@ -249,7 +250,7 @@ class LightWorld:
             options=self.settings,
             governance=Governance(
                 self.rules, self.flags, self.approvals, self.overrides, self.limits, self.slots,
-                self.cycles, self.notifier, self.fence, self.clock,
+                self.cycles, self.notifier, self.fence, MemoryLedger(), self.clock,
             ),
             desired=self.desired,
             releases=self.releases,

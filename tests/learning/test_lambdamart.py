@@ -35,7 +35,11 @@ def lessons(
         grades = np.zeros(20, np.int64)
         grades[np.argsort(column)[-highest:]] = np.arange(1, highest + 1)
         names = [f"{prefix}{number}-d{i}" for i in range(20)]
-        made.append(Prepared(f"{prefix}{number}", names, matrix, np.zeros(20), grades, 1.0))
+        made.append(
+            Prepared(
+                f"{prefix}{number}", np.arange(len(names)), names, matrix, np.zeros(20), grades, 1.0
+            )
+        )
     return made
 
 
@@ -85,8 +89,8 @@ def test_missing_values_are_no_obstacle() -> None:
         [],
         [replace(one, grades=one.grades * 0) for one in lessons(5)],
         [replace(one, grades=one.grades * 0 + 1) for one in lessons(5)],
-        [Prepared("q", [], np.zeros((0, len(FEATURES)), np.float32), np.zeros(0),
-                  np.zeros(0, np.int64), 1.0)],
+        [Prepared("q", np.zeros(0, np.int64), [], np.zeros((0, len(FEATURES)), np.float32),
+                  np.zeros(0), np.zeros(0, np.int64), 1.0)],
     ],
     ids=["nothing", "none relevant", "all relevant", "no candidates"],
 )  # fmt: skip

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from predator.adapters.datasets.memory import MemoryDatasets
 from predator.adapters.fence.memory import MemoryFence
 from predator.adapters.flags.memory import MemoryFlags
 from predator.adapters.gitops.memory import MemoryGitOps
+from predator.adapters.ledger.memory import MemoryLedger
 from predator.adapters.limits.memory import MemoryLimits
 from predator.adapters.notifier.memory import MemoryNotifier
 from predator.adapters.object_store.memory import MemoryObjectStore
@@ -174,6 +174,7 @@ class World:
         self.approvals, self.overrides = MemoryApprovals(), MemoryOverrides()
         self.limits, self.slots, self.cycles = MemoryLimits(), MemorySlots(), MemoryCycles()
         self.notifier, self.fence = MemoryNotifier(now=self.clock.now), MemoryFence()
+        self.ledger = MemoryLedger()
         self.trainer = MemoryTrainer({"portfolio": train_once})
         self.said: list[str] = []
         self.served: list[Impression] = []
@@ -318,7 +319,7 @@ class World:
         )  # fmt: skip
         return Governance(
             rules, self.flags, self.approvals, self.overrides, self.limits, self.slots,
-            self.cycles, self.notifier, self.fence, self.clock,
+            self.cycles, self.notifier, self.fence, self.ledger, self.clock,
         )  # fmt: skip
 
     def sources(self) -> Sources:
@@ -381,11 +382,7 @@ class World:
 
 def stage(inputs: Mapping[str, bytes]) -> bytes:
     """The dataset stage itself, without DVC around it."""
-    with TemporaryDirectory() as folder:
-        for name, data in inputs.items():
-            (Path(folder) / name).write_bytes(data)
-        made, _ = dataset_stage.build(Path(folder))
-    return made
+    return dataset_stage.build_from(inputs).data
 
 
 def short(folder: Path, **changes: object) -> Settings:

@@ -32,7 +32,9 @@ from predator.loop.searches import columns, searches
 from predator.policy.decision import ACTIONS, CONTOURS, Principal, decide
 from predator.policy.gates import Gate, check
 from predator.ports.feedback import Impression
+from predator.ports.ledger import GoldReading
 from predator.statistics.divergence import Shift
+from predator.statistics.ledger import Kind, level
 from tests.loop.impressions import by_share, impression, traffic
 
 Json = Any
@@ -167,6 +169,36 @@ class TestTheSameAnswer:
         assert answered(lambda: recorded("evaluate", inputs)) == direct
         if direct[0] == "answer":
             assert plain(deciders.to_evaluate(recorded("evaluate", inputs))) == direct[1]
+
+    @given(st.sampled_from(Kind), st.lists(st.booleans(), max_size=30), st.integers(0, 2**32 - 1))
+    def test_of_the_offline_gate_at_a_level_that_is_derived_again(
+        self, kind: Kind, history: list[bool], seed: int
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        before = rng.random(80)
+        after = np.clip(before + rng.normal(0.04, 0.1, 80), 0, 1)
+        gates = evaluate.Gates(0.03, -0.02, 0.15, 50, 0.5, 0.05, 0.8, 0.5)
+        fine, names = evaluate.Measured(40.0, 41.0, 0.1), ["a"] * 80
+        found = level(kind, gates.alpha, history)
+        discovered = tuple(number for number, passed in enumerate(history, 1) if passed)
+        reading = GoldReading(
+            "g", "c:1", found.index, str(kind), gates.alpha, found.value, discovered, 1.0,
+            found.left, 1.0,
+        )  # fmt: skip
+        in_force = replace(gates, alpha=reading.level)
+        direct = answer(evaluate.evaluate(after, before, names, fine, in_force))
+        inputs = deciders.evaluate_inputs(after, before, names, fine, gates, reading)
+        assert recorded("evaluate", inputs) == direct
+
+    def test_of_an_offline_gate_from_before_the_ledger(self) -> None:
+        gates = evaluate.Gates(0.03, -0.02, 0.15, 50, 0.5, 0.05, 0.8)
+        before = np.linspace(0.1, 0.9, 50)
+        inputs = deciders.evaluate_inputs(
+            before + 0.05, before, ["a"] * 50, evaluate.Measured(40.0, 41.0, 0.1), gates
+        )
+        old = {**inputs, "gates": {k: v for k, v in inputs["gates"].items() if k != "point_share"}}
+        del old["ledger"]
+        assert recorded("evaluate", old) == recorded("evaluate", inputs)
 
     @given(
         st.sampled_from(["ndcg_at_10", "latency_p95"]),

@@ -87,6 +87,53 @@ def test_what_would_settle_it_is_told_in_queries() -> None:
     assert f"{found.queries_needed} would settle it" in found.reason
 
 
+def test_at_the_level_of_a_ledger_more_is_asked_and_more_queries_would_settle_it() -> None:
+    whole, late = (
+        judged(0.035, 150, sd=0.1),
+        judged(0.035, 150, sd=0.1, gates=replace(GATES, alpha=2e-4)),
+    )
+    assert whole.verdict is Verdict.PASS
+    assert late.verdict is Verdict.INCONCLUSIVE
+    assert whole.queries_needed is not None and late.queries_needed is not None
+    assert late.queries_needed > 2 * whole.queries_needed
+    assert "at the level 0.0002" in late.reason
+    enough = judged(0.035, late.queries_needed, sd=0.1, gates=replace(GATES, alpha=2e-4))
+    assert enough.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("gain", "share", "verdict"),
+    [
+        (0.029, 1.0, Verdict.FAIL),
+        (0.029, 0.5, Verdict.PASS),
+        (0.016, 0.5, Verdict.PASS),
+        (0.014, 0.5, Verdict.FAIL),  # shown to be a gain, and less than half of the target
+    ],
+)
+def test_the_sensitive_profile_asks_half_of_the_target(
+    gain: float, share: float, verdict: Verdict
+) -> None:
+    gates = replace(GATES, point_share=share)
+    found = judged(gain, gates=gates)
+    assert found.verdict is verdict, found.reason
+    # What the queries could show is still asked about the whole target.
+    assert found.queries_needed == judged(gain).queries_needed
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.5, NAN])
+def test_a_share_of_the_target_that_is_none_is_an_error(share: float) -> None:
+    assert judged(0.08, gates=replace(GATES, point_share=share)).verdict is Verdict.ERROR
+
+
+def test_what_passed_is_reported_without_the_winners_curse() -> None:
+    sure, just = judged(0.08), judged(0.0305, n=300, sd=0.1)
+    assert sure.gain_shrunken_rel == pytest.approx(0.08, rel=1e-4)
+    assert just.verdict is Verdict.PASS
+    assert just.gain_shrunken_rel is not None and just.gain_shrunken_rel < 0.015
+    assert judged(0.0).gain_shrunken_rel is None
+    assert judged(0.08, measured=Measured(100, 200, 0.1)).gain_shrunken_rel is None
+
+
 def test_power_is_that_of_the_spread_that_was_seen() -> None:
     """Simulated: candidates that are really 3% better show a gain about as often as said."""
     rng = np.random.default_rng(0)

@@ -40,6 +40,7 @@ from predator.search.desired import LiveRelease
 from predator.search.encoder.export import prepare_encoder
 from predator.search.encoder.files import MANIFEST, MODEL, TOKENIZER, EncoderFiles
 from predator.search.encoder.onnx_encoder import OnnxEncoder
+from predator.search.rerank import dump_reranker
 from tests.search.encoder.tiny import tiny_folder
 
 AT = 1_765_000_000.0
@@ -70,7 +71,7 @@ class World:
             "schema-1",
             self.objects.put(b"rules"),
             RetrievalParameters(dense_weight=number / 100),
-            self.objects.put(f"reranker {number}".encode()),
+            self.objects.put(dump_reranker(f"reranker {number}", 0.0)),
         )
         keep_release(self.objects, release)
         return release
@@ -448,6 +449,16 @@ class TestEncoderBytes:
         with pytest.raises(InputError, match="is not free"):
             restore_encoder(objects, keep_encoder(objects, encoder), tmp_path / "mine")
         assert (tmp_path / "mine" / MODEL).read_text() == "mine"
+
+    def test_a_cache_that_holds_something_else_is_made_anew(
+        self, encoder: EncoderFiles, tmp_path: Path
+    ) -> None:
+        objects = MemoryObjectStore()
+        digest = keep_encoder(objects, encoder)
+        restore_encoder(objects, digest, tmp_path / "cache", anew=True)
+        (tmp_path / "cache" / MODEL).write_bytes(b"rotten")
+        restored = restore_encoder(objects, digest, tmp_path / "cache", anew=True)
+        assert restored.model() == encoder.model()
 
     def test_another_exporter_or_no_graph_at_all_is_said(
         self, encoder: EncoderFiles, tmp_path: Path

@@ -13,14 +13,15 @@ from predator.domain.release import Release, RetrievalParameters
 from predator.domain.verdicts import Verdict, WatchDecision
 from predator.loop.live import end_watch, run_experiment, run_watch
 from predator.loop.real_stations import SETTLE_S, RealStations
-from predator.loop.record import Record
+from predator.loop.record import CycleCancelled, Record
 from predator.loop.replica import keep_release
 from predator.loop.stations import Situation
+from predator.ports.deployer import Deployer, Deployment, Look, Preparation
 from predator.search.desired import Holdback, LiveRelease
 from predator.search.serving.agent import load_release
 from tests.loop.small_ring import CYCLE, World, by_luck, no_clicks_on
 
-GAIN = {"gain": {"delta_rel": 0.5, "lower_bound": 0.3}}
+GAIN = {"gain": {"delta_rel": 0.5, "lower_bound": 0.3, "ci_low": 0.3}}
 
 
 @pytest.fixture
@@ -199,3 +200,45 @@ class TestWatch:
         lived.time += 100
         with pytest.raises(PredatorError, match=r"replaced v1\.0 could not be watched"):
             stations.watch_baseline(record, asdict(lived.desired.read().release))
+
+
+class Preparing:
+    """A deployer behind which a candidate's vectors are still being made."""
+
+    def __init__(self, deployer: Deployer, then: Callable[[], None]) -> None:
+        self._deployer, self._then = deployer, then
+        self.status, self.flip = deployer.status, deployer.flip
+
+    def wait(self, revision: str, timeout_s: float, look: Look = lambda _found: None) -> Deployment:
+        for done in (3, 7):
+            look(replace(self._deployer.status(), preparing=Preparation(done, 10)))
+            self._then()
+        return self._deployer.wait(revision, timeout_s, look)
+
+
+def test_an_experiment_begins_when_its_candidates_vectors_are_there(
+    lived: World, record: Record, experiment: Callable[[], Any]
+) -> None:
+    def later() -> None:
+        lived.time += 500
+
+    object.__setattr__(record.ring, "deployer", Preparing(record.ring.deployer, later))
+    shown: list[str] = []
+    lived.at = shown.append
+    started = lived.time
+    experiment()
+    assert "work documents embedded anew" in shown
+    entry = lived.cycles.get(CYCLE)
+    assert entry is not None
+    assert entry.moments["experiment_started"] >= started + 1000
+
+
+def test_a_stop_ends_the_wait_for_a_candidates_vectors(
+    lived: World, record: Record, experiment: Callable[[], Any]
+) -> None:
+    def stop() -> None:
+        lived.cycles.cancel(CYCLE, actor="ann", reason="wrong data", at=lived.time)
+
+    object.__setattr__(record.ring, "deployer", Preparing(record.ring.deployer, stop))
+    with pytest.raises(CycleCancelled, match="stopped before its first search"):
+        experiment()

@@ -8,13 +8,14 @@ import pytest
 from predator.domain.errors import InputError
 from predator.domain.release import RetrievalParameters
 from predator.domain.verdicts import Verdict
-from predator.learning import lambdamart
-from predator.learning.examples import collect
+from predator.learning import lambdamart, retrieval_parameters
+from predator.learning.examples import Example, collect
+from predator.learning.lambdamart import LambdaMart
 from predator.learning.measures import score
 from predator.learning.retrieval_parameters import best_setting, rank_with
-from predator.loop import train as station
+from predator.learning.trainable import Ranked, TrainingSet
 from predator.loop.evaluate import Gates, Measured, evaluate
-from predator.loop.train import Portfolio, Trained, train_portfolio
+from predator.loop.train import Budget, Portfolio, Trained, train_portfolio
 from predator.search.rerank import load_reranker
 from tests.learning.worlds import World, world
 from tests.search.fakes import HashedEncoder, engine, ids
@@ -114,6 +115,7 @@ def test_no_candidate_is_scored_on_what_it_has_learnt(monkeypatch: pytest.Monkey
     small = world(30)
     fitted: list[set[str]] = []
     train, choose, rank = lambdamart.train, lambdamart.choose_trees, lambdamart.rank
+    scored = LambdaMart.score
 
     def spy_train(data: list[lambdamart.Prepared], **how: object) -> lambdamart.Model:
         fitted.append({one.query_id for one in data})
@@ -129,6 +131,13 @@ def test_no_candidate_is_scored_on_what_it_has_learnt(monkeypatch: pytest.Monkey
         assert not {one.query_id for one in data} & fitted[-1]
         return rank(data, model)
 
+    def spy_score(
+        self: LambdaMart, model: lambdamart.Model, data: TrainingSet, example: Example
+    ) -> Ranked:
+        assert example.query.id not in fitted[-1]
+        return scored(self, model, data, example)
+
+    monkeypatch.setattr(LambdaMart, "score", spy_score)
     monkeypatch.setattr(lambdamart, "train", spy_train)
     monkeypatch.setattr(lambdamart, "choose_trees", spy_choose)
     monkeypatch.setattr(lambdamart, "rank", spy_rank)
@@ -147,7 +156,7 @@ def test_fusion_is_never_tuned_on_the_fold_it_is_scored_on(
         seen.append(grid.shape[1])
         return choose(grid)
 
-    monkeypatch.setattr(station, "best_setting", spy)
+    monkeypatch.setattr(retrieval_parameters, "best_setting", spy)
     trained(small)
     assert seen == [20, 20, 20, 30]
 
@@ -158,13 +167,20 @@ def test_clusters_are_never_split_between_learning_and_scoring(
     small = world(40)
     clusters = np.arange(40) // 4
     seen: list[set[str]] = []
-    rank = lambdamart.rank
+    rank, scored = lambdamart.rank, LambdaMart.score
 
     def spy(data: list[lambdamart.Prepared], model: lambdamart.Model) -> dict[str, list[str]]:
         seen.append({one.query_id for one in data})
         return rank(data, model)
 
+    def spy_score(
+        self: LambdaMart, model: lambdamart.Model, data: TrainingSet, example: Example
+    ) -> Ranked:
+        seen.append({one.query.id for one in data.examples})
+        return scored(self, model, data, example)
+
     monkeypatch.setattr(lambdamart, "rank", spy)
+    monkeypatch.setattr(LambdaMart, "score", spy_score)
     train_portfolio(small.index, small.examples, small.judgments, clusters, 0)
     for part in seen:
         held = {int(name[1:]) // 4 for name in part}
@@ -204,3 +220,31 @@ def test_too_little_to_learn_from_is_a_clear_error(
             small.clusters if clusters is None else clusters,
             0,
         )
+
+
+class TestBudget:
+    def test_what_would_take_too_long_is_left_out_with_its_reason(self) -> None:
+        now = iter(range(0, 10_000, 10))
+        portfolio = trained(world(30), budget=Budget(90.0), clock=lambda: float(next(now)))
+        assert [one.name for one in portfolio.candidates] == ["fusion"]
+        assert "lambdamart would take" in portfolio.left_out["lambdamart"]
+
+    def test_money_is_a_budget_too(self) -> None:
+        assert Budget(600, usd=0.01, cpu_hour_usd=0.36).left(20, 2) == pytest.approx(30)
+        assert Budget(600, usd=0.01, cpu_hour_usd=0.0).left(20, 2) == 580
+
+    def test_without_a_budget_nothing_but_the_cheapest_is_trained(self) -> None:
+        portfolio = trained(world(30), budget=Budget(0.0))
+        assert portfolio.best.name == "fusion"
+        assert set(portfolio.left_out) == {"lambdamart"}
+
+
+def test_without_judgments_no_trees_are_grown(small_world: World) -> None:
+    portfolio = trained(small_world, rerankers=False)
+    assert [one.name for one in portfolio.candidates] == ["fusion"]
+    assert "no judgments" in portfolio.left_out["lambdamart"]
+
+
+@pytest.fixture
+def small_world() -> World:
+    return world(30)

@@ -122,10 +122,16 @@ def test_the_process_trains_what_the_loop_would_have_trained(
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert (status.state, status.error, status.attempts) == ("completed", "", 1)
-    assert (status.what, status.done, status.total) == ("portfolio", 10, 10)
-    assert {one.what for one in seen} > {"fusion parameters"}
+    assert (status.what, status.done, status.total) == ("portfolio", 12, 12)
+    assert {one.what for one in seen} > {"fusion, fold 1 of 3"}
     assert read_portfolio(trainer.collect(JOB)) == [
-        Submitted(one.name, one.scores.mean(), one.details, one.retrieval, one.reranker)
+        Submitted(
+            one.name,
+            one.scores.mean(),
+            {**one.details, "round_trip_dropped": 1.0},
+            one.retrieval,
+            one.reranker,
+        )
         for one in in_process.candidates
     ]
     assert status.usage["peak_rss_mb"] > 50
@@ -138,7 +144,7 @@ def test_every_step_is_counted(inputs: dict[str, bytes]) -> None:
     for what, done, total in told:
         assert what
         by_total.setdefault(total, []).append(done)
-    assert by_total == {180: [0, 180], 42: list(range(1, 43)), 10: list(range(11))}
+    assert by_total == {180: [0, 180], 42: list(range(1, 43)), 12: list(range(13))}
 
 
 def test_without_generated_queries_there_is_no_candidate_of_theirs(small: World) -> None:
@@ -148,7 +154,7 @@ def test_without_generated_queries_there_is_no_candidate_of_theirs(small: World)
         given_to_job(rows, small.index.documents), SPEC, lambda *step: told.append(step)
     )
     assert {one.name for one in read_portfolio(files)} == {"fusion", "lambdamart"}
-    assert told[-1] == ("portfolio", 7, 7)
+    assert told[-1] == ("portfolio", 8, 8)
 
 
 def test_queries_without_words_and_huge_documents_are_trained_on(small: World) -> None:

@@ -14,7 +14,7 @@ from predator.domain.release import Release, RetrievalParameters
 from predator.search.analyze import SCHEMA, terms
 from predator.search.engine import Engine
 from predator.search.index import Index
-from predator.search.rerank import Reranker
+from predator.search.rerank import SecondStage
 
 DIMENSION = 48
 
@@ -79,7 +79,7 @@ def release(reranker: str | None = None, **retrieval: object) -> Release:
     return Release(HashedEncoder.digest, SCHEMA, "1" * 64, parameters, reranker)
 
 
-def engine(index: Index, reranker: Reranker | None = None, **retrieval: object) -> Engine:
+def engine(index: Index, reranker: SecondStage | None = None, **retrieval: object) -> Engine:
     return Engine(release(None, **retrieval), index, HashedEncoder(), reranker)
 
 

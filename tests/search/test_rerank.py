@@ -32,7 +32,15 @@ def lessons(queries: int = 40) -> list[Prepared]:
         matrix[grades > 0, 14] = np.nan
         names = [f"d{i}" for i in range(30)]
         made.append(
-            Prepared(f"q{number}", names, matrix, matrix[:, 0].astype(np.float64), grades, 1.0)
+            Prepared(
+                f"q{number}",
+                np.arange(len(names)),
+                names,
+                matrix,
+                matrix[:, 0].astype(np.float64),
+                grades,
+                1.0,
+            )
         )
     return made
 
@@ -84,7 +92,7 @@ def test_what_is_read_is_what_is_written_again(model: Model) -> None:
 
 def test_a_tree_that_is_a_single_leaf_is_a_tree() -> None:
     flat = [
-        Prepared(one.query_id, one.documents, one.matrix * 0, one.fused, one.grades, 1.0)
+        Prepared(one.query_id, one.rows, one.documents, one.matrix * 0, one.fused, one.grades, 1.0)
         for one in lessons(4)
     ]
     model = train(flat, trees=2, seed=0, base_weight=1.0)

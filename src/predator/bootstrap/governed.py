@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from predator.ports.cycles import Cycles
     from predator.ports.fence import Fence
     from predator.ports.flags import Flags
+    from predator.ports.ledger import GoldLedger
     from predator.ports.limits import Limits
     from predator.ports.notifier import Notifier
     from predator.ports.overrides import Overrides
@@ -44,6 +45,7 @@ class Stores:
     replies: Replies
     notifier: Notifier
     fence: Fence
+    ledger: GoldLedger
 
 
 def stores_of(settings: Settings) -> Stores:
@@ -54,6 +56,7 @@ def stores_of(settings: Settings) -> Stores:
     from predator.adapters.fence.file import FileFence
     from predator.adapters.fence.postgres import PostgresFence
     from predator.adapters.flags.sql import SqlFlags
+    from predator.adapters.ledger.sql import SqlLedger
     from predator.adapters.limits.sql import SqlLimits
     from predator.adapters.overrides.sql import SqlOverrides
     from predator.adapters.replies.sql import SqlReplies
@@ -75,6 +78,7 @@ def stores_of(settings: Settings) -> Stores:
         SqlReplies(database),
         _notifier(settings, database),
         FileFence(home.root / "effects.lock") if database.sqlite else PostgresFence(database),
+        SqlLedger(database),
     )
 
 
@@ -90,6 +94,7 @@ def governance_of(settings: Settings, stores: Stores) -> Governance:
         stores.cycles,
         stores.notifier,
         stores.fence,
+        stores.ledger,
         SystemClock(),
     )
 

@@ -17,13 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from predator.config import Settings
 from predator.domain.errors import InputError
+from predator.locks import file_lock
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from predator.loop.replica import EncodeAll, EncoderOf
+    from predator.ports.encoder import Encoder
+    from predator.ports.object_store import ObjectStore
     from predator.ports.progress import Progress
     from predator.search.encoder.files import EncoderFiles
+    from predator.search.encoder.vector_cache import VectorCache
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,44 @@ class Home:
             max_tokens=self.settings.max_tokens,
         )
 
+    def restored_encoder(self, objects: ObjectStore, digest: str) -> EncoderFiles:
+        """The encoder that a release names, out of the object store; files are kept for next time.
+
+        Safe to run from several processes at once. Raises as ``bundle.restore_encoder`` does.
+        """
+        from predator.loop.bundle import restore_encoder
+
+        folder = self.caches / "restored"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            (folder / ".lock").open("ab") as lock,
+            file_lock(lock.fileno(), str(folder), timeout_s=300),
+        ):
+            return restore_encoder(objects, digest, folder / digest, anew=True)
+
+    def encoder_of(self, objects: ObjectStore, progress: Progress) -> EncoderOf:
+        """What brings the encoder of any release whose bundle lies in ``objects``."""
+        from predator.search.encoder.onnx_encoder import OnnxEncoder
+
+        def bring(digest: str) -> tuple[Encoder, EncodeAll]:
+            files = self.restored_encoder(objects, digest)
+            return OnnxEncoder(files), self.encode_all(files, progress, "vectors")
+
+        return bring
+
+    def vector_cache(self, files: EncoderFiles) -> VectorCache:
+        """The vectors of an encoder that were once computed, for all runs."""
+        from predator.search.encoder.vector_cache import VectorCache
+
+        return VectorCache(self.caches / "vectors" / files.digest[:16], files.dim)
+
     def encode_all(
         self, files: EncoderFiles, progress: Progress, what: str, processes: int = 1
     ) -> Callable[[Sequence[str]], NDArray[np.float32]]:
         """A function from texts to vectors, cached by content."""
-        from predator.search.encoder.vector_cache import VectorCache
         from predator.search.encoder.worker import encode_all
 
-        cache = VectorCache(self.caches / "vectors" / files.digest[:16], files.dim)
+        cache = self.vector_cache(files)
 
         def encode(texts: Sequence[str]) -> NDArray[np.float32]:
             return encode_all(

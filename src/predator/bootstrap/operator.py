@@ -29,6 +29,7 @@ from predator.loop.operator_desk import Desk
 if TYPE_CHECKING:
     from predator.adapters.gitops.bare_git import BareGit
     from predator.loop.anchor import Anchors
+    from predator.loop.gold_report import GoldNow
     from predator.policy.gates import Gate
     from predator.ports.fence import Fence
     from predator.ports.gitops import GitOps
@@ -76,6 +77,7 @@ def operating(settings: Settings) -> Iterator[Office]:
         contours=contours,
         gates=contours.gates,
         releases=cast("Releases", Through(releases.get)),
+        gold=lambda at: _gold_of(home, at),
         anchor=_Anchored(home, gitops),
         drained=lambda timeout_s: _drained(stores.fence, timeout_s),
         later=news,
@@ -106,6 +108,16 @@ def check_platform(settings: Settings) -> None:
 def has_register(settings: Settings) -> bool:
     """Whether there is a database of the loop to look at."""
     return settings.database_url is not None or (Home(settings).root / "optimizer.db").is_file()
+
+
+def _gold_of(home: Home, at: float) -> GoldNow | None:
+    """The Gold set of the current run; ``None`` where no run has labels yet."""
+    from predator.bootstrap.labels import gold_now
+
+    run = home.current_run()
+    if run is None or not (run.folder / "labels.json").exists():
+        return None
+    return gold_now(run, at)
 
 
 def _drained(fence: Fence, timeout_s: float) -> bool:

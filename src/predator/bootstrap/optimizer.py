@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from predator.bootstrap.governed import Stores
 from predator.bootstrap.home import Home, Run
+from predator.bootstrap.labels import gold_now, labels_of
 from predator.bootstrap.rehearsal import rehearsal_ring
 from predator.bootstrap.ring import quality_gates_of, ring_of, sources_of
 from predator.config import Settings, load_contour
 from predator.contours.meaning import budget_alert, next_cycle
 from predator.contours.mock import mock_readings
-from predator.domain.documents import Query
 from predator.domain.errors import InputError, PredatorError
 from predator.domain.governance import Notice
 from predator.domain.readings import Value
 from predator.loop import queues as lines
+from predator.loop.gold_readings import told
 
 if TYPE_CHECKING:
     from predator.adapters.runtime.dbos_worker import DbosWorker
-    from predator.loop.labels import Labels
     from predator.loop.record import Record
     from predator.loop.stations import Situation
     from predator.policy.decision import Principal
@@ -71,34 +69,6 @@ def executor_of(settings: Settings) -> str:
         return settings.executor_id
     place = f"{socket.gethostname()}:{Home(settings).root}"
     return f"worker-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
-
-
-def write_labels(run: Run, labels: Labels) -> None:
-    """Keep the judged queries by role beside the platform, for its optimizer."""
-    value = {
-        "training": [asdict(query) for query in labels.training],
-        "live": [asdict(query) for query in labels.live],
-        "gold": [asdict(query) for query in labels.gold],
-        "judgments": {query: dict(grades) for query, grades in labels.judgments.items()},
-    }
-    partial = run.folder / "labels.json.partial"
-    partial.write_text(json.dumps(value, ensure_ascii=False))
-    partial.replace(run.folder / "labels.json")
-
-
-def labels_of(run: Run) -> Labels:
-    """The judged queries of a platform; ``InputError`` where it has none."""
-    from predator.loop.labels import Labels
-
-    try:
-        value = json.loads((run.folder / "labels.json").read_text())
-        parts = {role: tuple(Query(**q) for q in value[role])
-                 for role in ("training", "live", "gold")}  # fmt: skip
-        return Labels(**parts, judgments=value["judgments"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{run.folder} holds no judged queries to learn from", cure="run `predator run` first"
-        ) from error
 
 
 class Optimizer:
@@ -222,7 +192,7 @@ class Optimizer:
             time.time(),
         )
         looked = time.time()
-        alerted = ""
+        alerted = gold_said = ""
         while not self._stop.wait(min(1.0, self._settings.poll_s)):
             try:
                 now = time.time()
@@ -233,11 +203,20 @@ class Optimizer:
                     started = table.signal(
                         situation, now, self.contour.self_improvement.cycle_interval_s
                     )
+                    gold_said = self._watch_gold(now, gold_said)
                 alerted = self._watch_the_budget(now, alerted)
                 if started is not None:
                     self._say(f"cycle {started} was asked for")
             except Exception as error:  # this thread ends with the worker, and not before
                 self._say(f"{type(error).__name__}: {error}")
+
+    def _watch_gold(self, now: float, said: str) -> str:
+        """Tell how stale the Gold set is, whenever that has changed by a percent."""
+        found = gold_now(self._run, now)
+        text = f"Gold {found.sealed.gold.version}: {told(found.readings)}"
+        if text != said:
+            self._progress.note(text)
+        return text
 
     def _watch_the_budget(self, now: float, alerted: str) -> str:
         """Tell people, once a month, that ``kubecost.budgetAlert`` percent of it are spent."""

@@ -69,6 +69,14 @@ def collection_of(
     )
 
 
+def first_retrieval(files: EncoderFiles) -> RetrievalParameters:
+    """Both sides by RRF, and words alone for the languages that the encoder cannot read."""
+    from predator.search.encoder.languages import unread_languages
+
+    unread = unread_languages(files)
+    return RetrievalParameters(language_weights=tuple((code, 0.0) for code in unread))
+
+
 def found_platform(run: Run, files: EncoderFiles, rules: Rules, name: str, contour: str) -> None:
     """The first release, BM25 + dense by RRF, committed to a new GitOps repository."""
     from predator.adapters.releases.gto_git import GtoGitReleases
@@ -82,7 +90,7 @@ def found_platform(run: Run, files: EncoderFiles, rules: Rules, name: str, conto
     objects = objects_of(run.folder)
     digest = objects.put(rules.dump())
     keep_encoder(objects, files)
-    release = Release(files.digest, SCHEMA, digest, RetrievalParameters())
+    release = Release(files.digest, SCHEMA, digest, first_retrieval(files))
     keep_release(objects, release)
     desired = desired_of(run, contour)
     revision = desired.set_release(
@@ -105,10 +113,10 @@ def platform_app(settings: Settings, run: Run) -> FastAPI:
     """The HTTP application that serves a run."""
     from predator.adapters.gitops.bare_git import BareGit
     from predator.search.encoder.onnx_encoder import OnnxEncoder
-    from predator.search.encoder.vector_cache import VectorCache
     from predator.search.encoder.worker import BackgroundEncoder
     from predator.search.serving.app import create_app
     from predator.search.serving.platform import Platform, Seams
+    from predator.search.serving.spaces import Dense, OnVectors, VectorSource
 
     home = Home(settings)
     files = home.encoder_files()
@@ -117,16 +125,25 @@ def platform_app(settings: Settings, run: Run) -> FastAPI:
             "the platform was founded with another encoder",
             cure="set the same model and max_tokens as then, or start a new run",
         )
-    cache = VectorCache(home.caches / "vectors" / files.digest[:16], files.dim)
+    objects = objects_of(run.folder)
+
+    def dense(exported: EncoderFiles) -> Dense:
+        def background(on_vectors: OnVectors) -> VectorSource:
+            return BackgroundEncoder(exported, on_vectors, home.vector_cache(exported))
+
+        return Dense(OnnxEncoder(exported), background)
+
+    founding = dense(files)
     seams = Seams(
         database=run.database,
-        objects=objects_of(run.folder),
+        objects=objects,
         gitops=BareGit(run.gitops),
         contour=run.about["contour"],
-        encoder=OnnxEncoder(files),
-        background=lambda on_vectors: BackgroundEncoder(files, on_vectors, cache),
+        encoder=founding.encoder,
+        background=founding.background,
         rules=run.about["rules"],
         secret=run.assignment_secret,
+        dense_of=lambda digest: dense(home.restored_encoder(objects, digest)),
     )
     return create_app(Platform(seams), run.control_token)
 

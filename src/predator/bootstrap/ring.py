@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from predator.bootstrap.governed import Stores, governance_of
 from predator.bootstrap.home import Home, Run
 from predator.bootstrap.platform import deployer_of, desired_of, objects_of
+from predator.bootstrap.query_writer import query_writer_of
 from predator.config import Settings, quality_gates
+from predator.contours.meaning import GATE_PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,6 +79,8 @@ def sources_of(
         encoder=encoder,
         encode_all=home.encode_all(files, progress, "vectors"),
         dataset_name=f"predator-dataset-{run.folder.name.lower()}"[:60].rstrip("-"),
+        writer=query_writer_of(settings),
+        encoder_of=home.encoder_of(objects_of(run.folder), progress),
     )
 
 
@@ -87,7 +91,11 @@ def trainer_of(settings: Settings) -> Trainer:
 
     return LocalProcessTrainer(
         Home(settings).root / "jobs",
-        {"portfolio": ["-P", "-m", "predator.loop.train_job"]},
+        {
+            "portfolio": ["-P", "-m", "predator.loop.train_job"],
+            "bi_encoder": ["-P", "-m", "predator.loop.bi_encoder_job"],
+            "cross_encoder": ["-P", "-m", "predator.loop.cross_encoder_job"],
+        },
         limits=JobLimits(
             cpu_s=settings.training_cpu_s,
             wall_s=settings.training_wall_s,
@@ -123,4 +131,5 @@ def gates_of(settings: Settings) -> Gates:
         settings.cost_per_1k_usd_max,
         settings.alpha,
         settings.power,
+        GATE_PROFILES[settings.gate_profile],
     )

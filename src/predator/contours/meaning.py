@@ -29,6 +29,11 @@ FROM_KEYS: Mapping[str, str] = {
 }
 """Settings that a key of the spec gives; the ``settings`` block cannot give them again."""
 
+GATE_PROFILES: Mapping[str, float] = {"spec": 1.0, "sensitive": 0.5}
+"""The share of ``ndcg_delta_rel_min`` that the offline estimate has to reach. A true gain passes a
+threshold at its own size half of the time, whatever the number of queries; at half its size nearly
+always."""
+
 
 def policy_defaults(contour: Contour) -> Mapping[str, bool]:
     """The flags of ``POLICY_FLAGS`` where no row of ``feature_flags`` says otherwise.

@@ -18,7 +18,7 @@ from predator.search.retrieve import Candidates, fuse, retrieve
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One judged query with everything either side found for it.
+    """One judged query with the first ``depth`` that either side found for it.
 
     ``grade_of`` has the judgment of candidate rows (0 where there is none).
     """
@@ -27,6 +27,7 @@ class Example:
     analysed: AnalysedQuery
     found: Candidates
     grade_of: Mapping[int, int]
+    depth: int
 
     def grades_of(self, found: Candidates) -> NDArray[np.int64]:
         """The judgment of each candidate row."""
@@ -34,11 +35,13 @@ class Example:
 
     def refused(self, parameters: RetrievalParameters) -> Candidates:
         """The same candidates in the order that other fusion parameters give."""
-        return self.found.refused(parameters)
+        return self.found.refused(parameters.asked_in(self.analysed.language))
 
     def best(self, parameters: RetrievalParameters, k: int) -> NDArray[np.int64]:
         """The first ``k`` rows in that order, without the rest of :meth:`refused`."""
-        found = self.found
+        if parameters.depth < self.depth:
+            return self.refused(parameters).rows[:k]
+        parameters, found = parameters.asked_in(self.analysed.language), self.found
         bm25 = found.all.bm25 + np.float32(parameters.title_boost) * found.title.bm25
         fused = fuse(parameters, bm25, found.cosine, found.bm25_rank, found.dense_rank)
         return found.rows[np.lexsort((found.rows, -fused))[:k]]
@@ -62,7 +65,7 @@ def collect(
         analysed = index.analyse(query.text)
         vector = encoder.encode_query(query.text) if len(index.vectors) else None
         found = retrieve(index, parameters, analysed, vector)
-        examples.append(Example(query, analysed, found, _grades(index, judgments[query.id])))
+        examples.append(Example(query, analysed, found, _grades(index, judgments[query.id]), depth))
         if progress is not None:
             progress(done + 1, len(queries))
     return examples

@@ -6,8 +6,10 @@ model a correction: with little data early stopping leaves the fusion order almo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,19 @@ from numpy.typing import NDArray
 from predator.domain.errors import InputError
 from predator.domain.release import RetrievalParameters
 from predator.learning.examples import Example, matrix_of
+from predator.learning.measures import score
+from predator.learning.splits import split_by_cluster
+from predator.learning.trainable import Contributions, Ranked, Report, TrainingSet
 from predator.search.features import FEATURES
 from predator.search.index import Index
-from predator.search.rerank import dump_reranker, load_reranker
+from predator.search.rerank import Reranker, dump_reranker, load_booster, load_reranker
 
 MAX_TREES = 400
 PATIENCE = 50
+BASE_WEIGHTS = (0.0, 2.0)
+"""Weights of the fused score under the trees: none, and about the reach of a grown model."""
+GENERATED_WEIGHT = 0.3
+"""A generated query counts for less than a judged one: its only known answer is its source."""
 
 MONOTONE = {
     "bm25": 1, "bm25_z": 1, "bm25_share_of_best": 1, "coverage": 1, "title_coverage": 1,
@@ -34,15 +43,19 @@ MONOTONE = {
 class Prepared:
     """One query's candidates as the model sees them, computed once.
 
-    ``documents`` are the candidates' ids in fused order; the arrays have one row for each.
+    ``rows`` and ``documents`` (their ids) are the candidates in fused order; the other arrays have
+    one row for each.
     """
 
     query_id: str
+    rows: NDArray[np.int64]
     documents: Sequence[str]
     matrix: NDArray[np.float32]
     fused: NDArray[np.float64]
     grades: NDArray[np.int64]
     weight: float
+    names: Sequence[str] = FEATURES
+    """The columns of ``matrix``: the features, and after them those of other rankers."""
 
     @property
     def teaches(self) -> bool:
@@ -59,6 +72,104 @@ class Model:
     base_weight: float
 
 
+class LambdaMart:
+    """Trees on top of the tuned fusion; with ``generated`` also learnt from generated queries."""
+
+    def __init__(self, *, generated: bool = False) -> None:
+        self.name = "lambdamart+generated" if generated else "lambdamart"
+        self._generated = generated
+
+    def train(self, data: TrainingSet, report: Report) -> Model:
+        """Weight of the base and number of trees by two-fold cross-validation, then all data."""
+        prepared = prepared_of(data)
+        extra = []
+        if self._generated:
+            made = prepare(data.index, data.generated, data.retrieval, GENERATED_WEIGHT)
+            extra = [one for one in made if one.teaches]
+        rng = np.random.default_rng(data.seed)
+        half = split_by_cluster(data.clusters, [1.0, 1.0], rng)
+        sides = [[p for p, h in zip(prepared, half, strict=True) if h == side] for side in (0, 1)]
+        judged = {one.query_id: data.judgments[one.query_id] for one in prepared}
+        found: list[tuple[float, float, int]] = []
+        for step, base_weight in enumerate(BASE_WEIGHTS):
+            rankings: dict[str, list[str]] = {}
+            counts = []
+            for number in (0, 1):
+                report(self.name, 2 * step + number, 2 * len(BASE_WEIGHTS) + 1)
+                fit, held = [*sides[number], *extra], sides[1 - number]
+                how: dict[str, Any] = {
+                    "seed": data.seed, "base_weight": base_weight, "threads": data.threads
+                }  # fmt: skip
+                counts.append(choose_trees(fit, held, **how))
+                rankings.update(rank(held, train(fit, trees=counts[-1], **how)))
+            value = score(judged, rankings, ("nDCG@10",)).mean()
+            found.append((round(value, 9), base_weight, round(float(np.mean(counts)))))
+        # The first of equals: the weight under which trees do more of the work.
+        _, base_weight, trees = max(found, key=lambda one: one[0])
+        model = train(
+            [*prepared, *extra],
+            trees=trees,
+            seed=data.seed,
+            base_weight=base_weight,
+            threads=data.threads,
+        )
+        report(self.name, 2 * len(BASE_WEIGHTS) + 1, 2 * len(BASE_WEIGHTS) + 1)
+        return model
+
+    def save(self, model: Model) -> dict[str, bytes]:
+        return {"reranker.json": dump_reranker(model.text, model.base_weight)}
+
+    def load(self, files: Mapping[str, bytes]) -> Model:
+        """The inverse of :meth:`save`; ``InputError`` where the file holds no such model."""
+        if "reranker.json" not in files:
+            raise InputError("there is no reranker.json", cure="train it again")
+        load_reranker(files["reranker.json"])
+        value = json.loads(files["reranker.json"])
+        return Model(value["model"], value["model"].count("\nTree="), float(value["base_weight"]))
+
+    def score(self, model: Model, data: TrainingSet, example: Example) -> Ranked:
+        one = _prepared(data, example)
+        if not len(one.rows):
+            return Ranked(one.rows, one.fused)
+        return Ranked(one.rows, _loaded(model).score(one.matrix, one.fused.astype(np.float32)))
+
+    def explain(self, model: Model, data: TrainingSet, example: Example) -> Contributions:
+        """TreeSHAP of every feature, by LightGBM's ``pred_contrib``; the last is the base."""
+        one = _prepared(data, example)
+        reranker = _loaded(model)
+        values = reranker.contributions(one.matrix)
+        return Contributions(one.rows, (*reranker.names, "base"), values)
+
+
+@lru_cache(maxsize=2)
+def _loaded(model: Model) -> Reranker:
+    """As serving would load it; a model scores many queries in turn."""
+    reranker = load_reranker(dump_reranker(model.text, model.base_weight))
+    if not isinstance(reranker, Reranker):
+        raise AssertionError("trees are dumped as trees")
+    return reranker
+
+
+def prepared_of(data: TrainingSet) -> list[Prepared]:
+    """The examples of ``data`` as the model sees them, computed once."""
+
+    def compute() -> NDArray[Any]:
+        found = np.empty(len(data.examples), object)
+        found[:] = prepare(data.index, data.examples, data.retrieval)
+        return found
+
+    return list(data.cached(f"prepared {data.retrieval}", compute))
+
+
+def _prepared(data: TrainingSet, example: Example) -> Prepared:
+    place = next(
+        (i for i, one in enumerate(data.examples) if one.query.id == example.query.id), None
+    )
+    if place is None:
+        return prepare(data.index, [example], data.retrieval)[0]
+    return prepared_of(data)[place]
+
+
 def prepare(
     index: Index,
     examples: Sequence[Example],
@@ -72,6 +183,7 @@ def prepare(
         prepared.append(
             Prepared(
                 example.query.id,
+                found.rows,
                 example.ids(index, found.rows),
                 matrix_of(index, example, found),
                 found.fused.astype(np.float64),
@@ -84,7 +196,8 @@ def prepare(
 
 def rank(prepared: Sequence[Prepared], model: Model, k: int = 20) -> dict[str, list[str]]:
     """The first ``k`` documents of each query in the model's order."""
-    reranker = load_reranker(dump_reranker(model.text, model.base_weight))
+    names = prepared[0].names if prepared else FEATURES
+    reranker = Reranker(load_booster(model.text, names), model.base_weight, names)
     rankings: dict[str, list[str]] = {}
     for one in prepared:
         if len(one.documents):
@@ -143,10 +256,15 @@ def _dataset(data: Sequence[Prepared], base_weight: float, reference: Any = None
         group=[len(one.grades) for one in lessons],
         weight=np.concatenate([np.full(len(one.grades), one.weight) for one in lessons]),
         init_score=base_weight * np.concatenate([one.fused for one in lessons]),
-        feature_name=list(FEATURES),
+        feature_name=list(lessons[0].names),
         reference=reference,
         free_raw_data=False,
     )
+
+
+def _direction(name: str) -> int:
+    """Another ranker's score is evidence of a match too."""
+    return MONOTONE.get(name, 0) if name in FEATURES else 1
 
 
 def _parameters(data: Sequence[Prepared], seed: int, threads: int) -> dict[str, Any]:
@@ -165,7 +283,9 @@ def _parameters(data: Sequence[Prepared], seed: int, threads: int) -> dict[str, 
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
         "lambda_l2": 5.0,
-        "monotone_constraints": [MONOTONE.get(name, 0) for name in FEATURES],
+        "monotone_constraints": [
+            _direction(name) for name in (data[0].names if data else FEATURES)
+        ],
         "num_threads": threads,
         "deterministic": True,
         "force_col_wise": True,

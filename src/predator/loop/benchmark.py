@@ -1,16 +1,21 @@
 """What the learning part gains on a collection, without users: one table, one honest protocol.
 
-With a train and a test split: the portfolio is trained on a part of train, the gate decides on a
-dev part cut from train by query cluster, and test is read once, for the report. Without: K-fold
-by query cluster, every tuned row scored out of fold, the same queries in every row; a collection
-with very many judged queries is cut once instead, by query cluster, into train and test.
+With a train and a test split: everything is learnt on a part of train, the gate decides on a dev
+part cut from train by query cluster, and test is read for the report alone. Without: K-fold by
+query cluster, every tuned row scored out of fold, the same queries in every row; a collection with
+very many judged queries is cut once instead, by query cluster, into train and test. Without labels
+nothing judged is learnt from: queries are made from documents, and what they were made from is
+taken out of the documents that they are learnt and gated on (inverse cloze).
+
+Several cycles go on from what the last one promoted, and each reading of the gate's queries spends
+from one error ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +24,16 @@ from predator.domain.documents import Judgments, Query
 from predator.domain.errors import InputError
 from predator.domain.release import Release, RetrievalParameters
 from predator.domain.verdicts import Verdict
-from predator.learning.examples import collect
 from predator.learning.measures import Scores, score
+from predator.learning.query_generation import generate_queries, masked
 from predator.learning.splits import query_clusters, split_by_cluster
 from predator.loop.evaluate import Evaluation, Gates, Measured, evaluate
+from predator.loop.learn import Candidate, Learner
 from predator.loop.observe import judgments_for
 from predator.loop.profile import profile
 from predator.loop.replica import Replica, keep_release
-from predator.loop.train import Portfolio, train_portfolio
 from predator.ports.progress import Progress
+from predator.statistics.ledger import Kind, level
 from predator.statistics.paired import paired_gain
 
 FOLDS = 5
@@ -40,59 +46,41 @@ PLAIN: Mapping[str, RetrievalParameters] = {
     "rrf": RetrievalParameters(fusion="rrf"),
     "zsum": RetrievalParameters(fusion="zsum"),
 }
-LIVE = "rrf"
+LIVE = "live"
+
+LabelKind = Literal["judgments", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a benchmark runs over; ``base`` carries encoder, schema and rules of the releases."""
+    """What a benchmark runs over.
+
+    ``live`` is the release that the first cycle starts from. ``learner_of`` makes what learns
+    over a replica from a seed, ``replica_of`` a replica of other documents.
+    """
 
     replica: Replica
-    base: Release
+    live: Release
     queries: Sequence[Query]
     judgments: Judgments
     gates: Gates
     cpu_hour_usd: float
     seed: int
-    threads: int
     progress: Progress
+    learner_of: Callable[[Replica, int, bool], Learner]
+    replica_of: Callable[[Sequence[Any]], Replica]
+    generated: int
 
-    def release(self, retrieval: RetrievalParameters, reranker: bytes | None = None) -> Release:
-        release = Release(
-            self.base.encoder,
-            self.base.schema,
-            self.base.rules,
-            retrieval,
-            self.replica.objects.put(reranker) if reranker is not None else None,
-        )
-        keep_release(self.replica.objects, release)
-        return release
-
-    def scores(self, name: str, release: Release, queries: Sequence[Query]) -> Scores:
-        rankings = self.replica.rankings(
-            self.replica.engine(release),
+    def scores(
+        self, name: str, replica: Replica, release: Release, queries: Sequence[Query],
+        judgments: Judgments,
+    ) -> Scores:  # fmt: skip
+        rankings = replica.rankings(
+            replica.engine(release),
             queries,
             progress=lambda done, total: self.progress.work(f"scoring {name}", done, total),
         )
-        return score(judgments_for([query.id for query in queries], self.judgments), rankings)
-
-    def portfolio(self, queries: Sequence[Query]) -> Portfolio:
-        examples = collect(
-            self.replica.index,
-            self.replica.encoder,
-            queries,
-            self.judgments,
-            progress=lambda done, total: self.progress.work("features", done, total),
-        )
-        return train_portfolio(
-            self.replica.index,
-            examples,
-            self.judgments,
-            self.clusters(queries),
-            self.seed,
-            threads=self.threads,
-            progress=self.progress.note,
-        )
+        return score(judgments_for([query.id for query in queries], judgments), rankings)
 
     def clusters(self, queries: Sequence[Query]) -> NDArray[np.int64]:
         if not queries:
@@ -105,38 +93,134 @@ class Bench:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Scores of every system on the same reported queries, and the gate's verdict."""
+class Part:
+    """Queries to learn from, those that the gate reads, and those that are reported.
 
-    systems: Mapping[str, Scores]
+    ``learning`` is where the first two are asked, with their ``judgments``.
+    """
+
+    fit: Sequence[Query]
+    gate: Sequence[Query]
+    report: Sequence[Query]
+    learning: Replica
+    judgments: Judgments
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One turn: the verdict, what was submitted, and the promoted release on the reported queries.
+
+    ``gain`` is that release against the one before, ``None`` where nothing was promoted.
+    """
+
     evaluation: Evaluation
+    submitted: str
     chosen: str
-    protocol: str
+    level: Mapping[str, Any]
+    rows: Mapping[str, Scores]
+    promoted: Scores
+    gain: Mapping[str, Any] | None
+    left_out: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "systems": {name: _row(scores) for name, scores in self.systems.items()},
-            "over_best_plain": _over_best_plain(self.systems),
             "verdict": str(self.evaluation.verdict),
             "reason": self.evaluation.reason,
+            "submitted": self.submitted,
             "chosen": self.chosen,
-            "protocol": self.protocol,
+            "ledger": {**self.level, "kind": str(self.level["kind"])},
+            "promoted": row(self.promoted),
+            "gain_over_the_last": self.gain,
+            "left_out": dict(self.left_out),
             "evaluation": self.evaluation.to_json(),
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Scores of every system on the same reported queries, and what each cycle decided."""
+
+    systems: Mapping[str, Scores]
+    cycles: Sequence[Cycle]
+    labels: LabelKind
+    protocol: str
+
+    def to_json(self) -> dict[str, Any]:
+        first = self.cycles[0]
+        return {
+            "systems": {name: row(scores) for name, scores in self.systems.items()},
+            "over_best_plain": _over_best_plain(self.systems),
+            "labels": self.labels,
+            "verdict": str(first.evaluation.verdict),
+            "reason": first.evaluation.reason,
+            "chosen": self.cycles[-1].chosen,
+            "left_out": dict(first.left_out),
+            "protocol": self.protocol,
+            "evaluation": first.evaluation.to_json(),
+            "cycles": [cycle.to_json() for cycle in self.cycles],
+        }
+
+
+@dataclass
+class _Turn:
+    """The releases in force, one a part, and what the gate's queries have been read for."""
+
+    live: list[Release]
+    names: str = LIVE
+    history: list[bool] = field(default_factory=list)
+
+
 def relevance_table(
-    bench: Bench, splits: Mapping[str, Judgments], test_queries: int, training_queries: int
+    bench: Bench,
+    splits: Mapping[str, Judgments],
+    test_queries: int,
+    training_queries: int,
+    *,
+    labels: LabelKind = "judgments",
+    cycles: int = 1,
 ) -> Table:
-    """Run the protocol that the collection's splits allow."""
+    """Run the protocol that the collection's splits and ``labels`` allow, for some cycles."""
+    parts, protocol = (
+        _label_free(bench, splits)
+        if labels == "none"
+        else _judged(bench, splits, test_queries, training_queries)
+    )
+    reported = [query for part in parts for query in part.report]
+    systems = {
+        name: bench.scores(
+            name, bench.replica, _with(bench.live, how, bench), reported, bench.judgments
+        )
+        for name, how in PLAIN.items()
+    }
+    systems[LIVE] = bench.scores(LIVE, bench.replica, bench.live, reported, bench.judgments)
+    turn = _Turn([bench.live] * len(parts))
+    last, done = systems[LIVE], []
+    for number in range(1, cycles + 1):
+        if cycles > 1:
+            bench.progress.note(f"cycle {number} of {cycles}")
+        cycle = _cycle(bench, parts, turn, number, last, judged=labels == "judgments")
+        done.append(cycle)
+        last = cycle.promoted
+    systems |= {name: done[0].rows[name] for name in sorted(done[0].rows)}
+    systems["promoted"] = last
+    return Table(systems, done, labels, protocol)
+
+
+def _judged(
+    bench: Bench, splits: Mapping[str, Judgments], test_queries: int, training_queries: int
+) -> tuple[list[Part], str]:
     by_id = {query.id: query for query in bench.queries}
     train, test = splits.get("train"), splits.get("test")
     if train and test:
-        return _with_test(
-            bench,
-            [by_id[q] for q in train if q in by_id and q not in test],
-            [by_id[q] for q in test if q in by_id],
-            f"gate on {DEV_SHARE:.0%} of train by query cluster; test read once",
+        return (
+            [
+                _cut(
+                    bench,
+                    [by_id[q] for q in train if q in by_id and q not in test],
+                    [by_id[q] for q in test if q in by_id],
+                )
+            ],
+            f"gate on {DEV_SHARE:.0%} of train by query cluster; test read for the report alone",
         )
     judged = list(bench.queries)
     clusters = bench.clusters(judged)
@@ -145,93 +229,145 @@ def relevance_table(
         shares = [float(training_queries), float(test_queries)]
         rest = max(0.0, len(judged) - sum(shares))
         part = split_by_cluster(clusters, [*shares, rest], rng)
-        return _with_test(
-            bench,
-            [query for query, p in zip(judged, part, strict=True) if p == 0],
-            [query for query, p in zip(judged, part, strict=True) if p == 1],
-            f"cut once by query cluster; gate on {DEV_SHARE:.0%} of train; test read once",
+        return (
+            [_cut(bench, _where(judged, part, 0), _where(judged, part, 1))],
+            f"cut once by query cluster; gate on {DEV_SHARE:.0%} of train; test read for the "
+            "report alone",
         )
-    return _folded(bench, judged, split_by_cluster(clusters, [1.0] * FOLDS, rng))
+    folds = split_by_cluster(clusters, [1.0] * FOLDS, rng)
+    parts = []
+    for fold in range(FOLDS):
+        inside = [query for query, f in zip(judged, folds, strict=True) if f != fold]
+        outside = _where(judged, folds, fold)
+        parts.append(Part(inside, outside, outside, bench.replica, bench.judgments))
+    return parts, f"{FOLDS}-fold by query cluster; tuned rows and the gate are out of fold"
 
 
-def _with_test(bench: Bench, train: Sequence[Query], test: Sequence[Query], protocol: str) -> Table:
+def _cut(bench: Bench, train: Sequence[Query], test: Sequence[Query]) -> Part:
     part = split_by_cluster(
         bench.clusters(train), [1 - DEV_SHARE, DEV_SHARE], np.random.default_rng(bench.seed)
     )
-    fit = [query for query, p in zip(train, part, strict=True) if p == 0]
-    dev = [query for query, p in zip(train, part, strict=True) if p == 1]
-    found = bench.portfolio(fit)
-    releases = {t.name: bench.release(t.retrieval, t.reranker) for t in found.candidates}
-    live, best = bench.release(PLAIN[LIVE]), releases[found.best.name]
-    evaluation = _judge(
-        bench,
-        bench.scores("dev, candidate", best, dev),
-        bench.scores("dev, live", live, dev),
-        dev,
-        (live, best),
+    return Part(
+        _where(train, part, 0), _where(train, part, 1), test, bench.replica, bench.judgments
     )
-    systems = {name: bench.scores(name, bench.release(how), test) for name, how in PLAIN.items()}
-    systems |= {name: bench.scores(name, releases[name], test) for name in sorted(releases)}
-    chosen = found.best.name if evaluation.verdict is Verdict.PASS else LIVE
-    systems["promoted"] = systems[chosen]
-    return Table(systems, evaluation, chosen, protocol)
 
 
-def _folded(bench: Bench, judged: Sequence[Query], folds: NDArray[np.int64]) -> Table:
-    live = bench.release(PLAIN[LIVE])
-    systems = {name: bench.scores(name, bench.release(how), judged) for name, how in PLAIN.items()}
-    parts: dict[str, list[Scores]] = {}
-    last = live
-    for fold in range(FOLDS):
-        bench.progress.note(f"fold {fold + 1} of {FOLDS}")
-        inside = [query for query, f in zip(judged, folds, strict=True) if f != fold]
-        outside = [query for query, f in zip(judged, folds, strict=True) if f == fold]
-        found = bench.portfolio(inside)
-        for trained in found.candidates:
-            release = bench.release(trained.retrieval, trained.reranker)
-            scored = bench.scores(trained.name, release, outside)
-            parts.setdefault(trained.name, []).append(scored)
-            if trained is found.best:
-                parts.setdefault("best", []).append(scored)
-                last = release
-    names = [query.id for query in judged]
-    folded = {name: _joined(scores).pick(names) for name, scores in parts.items()}
-    best = folded.pop("best")
-    evaluation = _judge(bench, best, systems[LIVE], judged, (live, last))
-    systems |= {name: folded[name] for name in sorted(folded)}
-    systems["promoted"] = best if evaluation.verdict is Verdict.PASS else systems[LIVE]
-    chosen = "the best of each fold" if evaluation.verdict is Verdict.PASS else LIVE
-    protocol = f"{FOLDS}-fold by query cluster; tuned rows and the gate are out of fold"
-    return Table(systems, evaluation, chosen, protocol)
+def _label_free(bench: Bench, splits: Mapping[str, Judgments]) -> tuple[list[Part], str]:
+    test = splits.get("test") if splits.get("train") else None
+    report = [query for query in bench.queries if test is None or query.id in test]
+    made = generate_queries(
+        bench.replica.index.documents, bench.generated, np.random.default_rng(bench.seed)
+    )
+    known = [Query(f"generated-{number}", one.query) for number, one in enumerate(made)]
+    judgments = {q.id: {one.document_id: 1} for q, one in zip(known, made, strict=True)}
+    bench.progress.note(f"{len(known)} queries made from documents")
+    replica = bench.replica_of(masked(bench.replica.index.documents, made))
+    part = split_by_cluster(
+        bench.clusters(known), [1 - DEV_SHARE, DEV_SHARE], np.random.default_rng(bench.seed)
+    )
+    return (
+        [Part(_where(known, part, 0), _where(known, part, 1), report, replica, judgments)],
+        f"no judgment is learnt from or gated on: {len(known)} queries made from documents whose "
+        f"source spans are taken out, {DEV_SHARE:.0%} of them by query cluster for the gate, a "
+        "proxy; judgments are read for the report alone",
+    )
+
+
+def _cycle(
+    bench: Bench, parts: Sequence[Part], turn: _Turn, number: int, last: Scores, *, judged: bool
+) -> Cycle:
+    """Learn on every part, judge all parts together, and move on where the verdict is PASS."""
+    rows: dict[str, list[Scores]] = {}
+    gate: tuple[list[Scores], list[Scores]] = ([], [])
+    submitted: list[Candidate] = []
+    left_out: dict[str, str] = {}
+    best: list[Scores] = []
+    for place, part in enumerate(parts):
+        if len(parts) > 1:
+            bench.progress.note(f"fold {place + 1} of {len(parts)}")
+        live = turn.live[place]
+        learner = bench.learner_of(part.learning, bench.seed + number - 1, judged)
+        learnt = learner.learn(live, part.fit, part.judgments)
+        left_out |= learnt.left_out
+        submitted.append(learnt.best)
+        for release, into in ((learnt.best.release, gate[0]), (live, gate[1])):
+            into.append(bench.scores("gate", part.learning, release, part.gate, part.judgments))
+        for candidate in learnt.candidates:
+            scored = bench.scores(
+                candidate.name, bench.replica, candidate.release, part.report, bench.judgments
+            )
+            rows.setdefault(candidate.name, []).append(scored)
+            if candidate is learnt.best:
+                best.append(scored)
+    at = level(Kind.LOND, bench.gates.alpha, turn.history)
+    evaluation = _judge(
+        bench, _joined(gate[0]), _joined(gate[1]), parts[-1], turn.live[-1], submitted[-1].release,
+        replace(bench.gates, alpha=at.value),
+    )  # fmt: skip
+    passed = evaluation.verdict is Verdict.PASS
+    turn.history.append(passed)
+    names = sorted({one.name for one in submitted})
+    whole = {name: _joined(found) for name, found in rows.items() if len(found) == len(parts)}
+    promoted, gain = last, None
+    if passed:
+        turn.live = [one.release for one in submitted]
+        turn.names = " or ".join(names)
+        promoted = _joined(best).pick(last.queries)
+        gain = _gain(promoted, last)
+    return Cycle(
+        evaluation, " or ".join(names), turn.names, asdict(at),
+        {name: scores.pick(last.queries) for name, scores in whole.items()},
+        promoted, gain, left_out,
+    )  # fmt: skip
 
 
 def _judge(
     bench: Bench,
     candidate: Scores,
     live: Scores,
-    queries: Sequence[Query],
-    releases: tuple[Release, Release],
+    part: Part,
+    before: Release,
+    after: Release,
+    gates: Gates,
 ) -> Evaluation:
-    before, after = (bench.replica.engine(release) for release in releases)
-    measured = profile(before, after, queries)
+    replica = part.learning
+    measured = profile(replica.engine(before), replica.engine(after), part.gate)
     cost = measured.candidate_cpu_s * 1000 / 3600 * bench.cpu_hour_usd if measured else None
     return evaluate(
         candidate.ndcg,
         live.ndcg,
-        ["all"] * len(queries),
+        ["all"] * len(candidate.queries),
         Measured(
             measured.baseline_p95_ms if measured else None,
             measured.candidate_p95_ms if measured else None,
             cost,
         ),
-        bench.gates,
+        gates,
     )
+
+
+def _with(release: Release, retrieval: RetrievalParameters, bench: Bench) -> Release:
+    plain = replace(release, retrieval=retrieval, reranker=None)
+    keep_release(bench.replica.objects, plain)
+    return plain
+
+
+def _where(queries: Sequence[Query], part: NDArray[np.int64], number: int) -> list[Query]:
+    return [query for query, p in zip(queries, part, strict=True) if p == number]
 
 
 def _joined(parts: Sequence[Scores]) -> Scores:
     queries = tuple(query for part in parts for query in part.queries)
     names = parts[0].values
     return Scores(queries, {n: np.concatenate([p.values[n] for p in parts]) for n in names})
+
+
+def _gain(after: Scores, before: Scores) -> dict[str, Any] | None:
+    try:
+        gain = paired_gain(after.ndcg, before.ndcg)
+    except ValueError:
+        return None
+    return {"rel": gain.delta_rel, "ci_low": gain.ci_low, "ci_high": gain.ci_high}
 
 
 def _over_best_plain(systems: Mapping[str, Scores]) -> dict[str, Any]:
@@ -249,7 +385,8 @@ def _over_best_plain(systems: Mapping[str, Scores]) -> dict[str, Any]:
     }
 
 
-def _row(scores: Scores) -> dict[str, Any]:
+def row(scores: Scores) -> dict[str, Any]:
+    """A system's line: means, and the 95% interval of NDCG@10 over the queries."""
     half = 1.96 * float(scores.ndcg.std(ddof=1)) / len(scores.ndcg) ** 0.5
     mean = scores.mean()
     return {

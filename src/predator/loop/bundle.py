@@ -1,7 +1,8 @@
 """Every byte of a release in the object store: kept, verified, and brought back years later.
 
 The digest of a release reaches all of them. It names its JSON, that names rules, reranker and
-encoder, and the encoder's digest is the hash of a small JSON that names model and tokenizer.
+encoder, and the encoder's digest is the hash of a small JSON that names model and tokenizer. A
+reranker that reads a cross-encoder names it in the same way.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from predator.domain.errors import InputError, IntegrityError
 from predator.domain.release import Release
 from predator.locks import sync_folder
 from predator.ports.object_store import ObjectStore
+from predator.search.cross_encoder_files import Manifest, parts_of
 from predator.search.encoder.files import (
     EXPORTER_VERSION,
     MANIFEST,
@@ -28,6 +30,7 @@ from predator.search.encoder.files import (
     EncoderFiles,
     open_files,
 )
+from predator.search.rerank import parts_of_reranker
 
 _INTEGER_PRODUCTS = frozenset({"MatMulInteger", "DynamicQuantizeLinear"})
 
@@ -59,12 +62,14 @@ def keep_encoder(objects: ObjectStore, files: EncoderFiles) -> str:
     return digest
 
 
-def restore_encoder(objects: ObjectStore, digest: str, folder: Path) -> EncoderFiles:
+def restore_encoder(
+    objects: ObjectStore, digest: str, folder: Path, *, anew: bool = False
+) -> EncoderFiles:
     """The encoder ``digest`` as files in ``folder``, which appears whole or not at all.
 
     Does nothing where they lie there already. ``IntegrityError`` where the store holds no such
     encoder, or a damaged one; ``InputError`` where another version of the exporter made it, or
-    where ``folder`` holds something else.
+    where ``folder`` holds something else, unless ``anew`` lets that be replaced.
     """
     identity = _identity(objects.get(digest))
     if identity["exporter"] != EXPORTER_VERSION:
@@ -77,7 +82,10 @@ def restore_encoder(objects: ObjectStore, digest: str, folder: Path) -> EncoderF
         found = open_files(folder, identity["max_tokens"])
         if found is not None and found.digest == digest:
             return found
-        raise InputError(f"{folder} is not free for encoder {digest[:12]}", cure="Remove it")
+        if anew:
+            shutil.rmtree(folder)
+        else:
+            raise InputError(f"{folder} is not free for encoder {digest[:12]}", cure="Remove it")
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -106,7 +114,7 @@ def _faults(objects: ObjectStore, digest: str) -> Iterator[tuple[str, str]]:
         return
     yield from _fault(objects, "rules", release.rules)
     if release.reranker is not None:
-        yield from _fault(objects, "reranker", release.reranker)
+        yield from _reranker_faults(objects, release.reranker)
     try:
         identity = _identity(objects.get(release.encoder))
     except IntegrityError as error:
@@ -114,6 +122,23 @@ def _faults(objects: ObjectStore, digest: str) -> Iterator[tuple[str, str]]:
         return
     yield from _fault(objects, f"encoder {MODEL}", identity["model"])
     yield from _fault(objects, f"encoder {TOKENIZER}", identity["tokenizer"])
+
+
+def _reranker_faults(objects: ObjectStore, digest: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with a reranker, and with the rankers that it reads."""
+    try:
+        named = parts_of_reranker(objects.get(digest))
+    except (IntegrityError, InputError) as error:
+        yield "reranker", error.cause
+        return
+    for one in named:
+        try:
+            manifest = Manifest.read(objects.get(one))
+        except IntegrityError as error:
+            yield "cross-encoder", error.cause
+            continue
+        for part, file in parts_of(manifest):
+            yield from _fault(objects, f"cross-encoder {part}", file.sha256)
 
 
 def _fault(objects: ObjectStore, part: str, digest: str) -> Iterator[tuple[str, str]]:

@@ -3,10 +3,12 @@
 PASS needs the point gain of the contour's gate, a one-sided lower bound above zero at the level
 in force, and every guardrail measured and held. INCONCLUSIVE where the queries are too few to
 show the target gain, with the number that would settle it. A missing measure is never a PASS.
+The level in force is the caller's: the ledger's (``statistics.ledger``) where Gold is read again.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from predator.domain.verdicts import Verdict
 from predator.statistics.paired import PairedGain, needed_n, paired_gain, power_at
+from predator.statistics.shrink import shrunken
 
 CATEGORY_QUERIES = 30
 """A category with fewer held-out queries cannot be shown to be worse, and is not judged."""
@@ -28,7 +31,11 @@ MOST_MEASURED = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """What a candidate must meet; relative values are fractions, see the settings."""
+    """What a candidate must meet; relative values are fractions, see the settings.
+
+    ``ndcg_delta_rel_min`` is the gain that one cares about: power is computed for it, and the
+    estimate must reach ``point_share`` of it. ``alpha`` is the level of this one reading.
+    """
 
     ndcg_delta_rel_min: float
     category_delta_rel_min: float
@@ -37,6 +44,12 @@ class Gates:
     cost_per_1k_usd_max: float
     alpha: float
     power: float
+    point_share: float = 1.0
+
+    @property
+    def point_min(self) -> float:
+        """The least relative gain of the estimate."""
+        return self.ndcg_delta_rel_min * self.point_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,11 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The verdict with everything it stands on."""
+    """The verdict with everything it stands on.
+
+    ``gain_shrunken_rel``: the gain as it is to be expected, freed of the winner's curse; ``None``
+    for what did not pass, for it was not chosen by its gain.
+    """
 
     verdict: Verdict
     reason: str
@@ -69,6 +86,7 @@ class Evaluation:
     queries_needed: int | None
     guardrails: Sequence[Guardrail]
     categories: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    gain_shrunken_rel: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         value = asdict(self)
@@ -86,6 +104,8 @@ def evaluate(
     """Judge paired NDCG@10 per held-out query ([n] each, same order), ``categories`` of equal n."""
     target = gates.ndcg_delta_rel_min
     try:
+        if not 0 < gates.point_share <= 1:
+            raise ValueError(f"no share of the target gain: {gates.point_share}")
         if not (_possible(candidate) and _possible(baseline)):
             raise ValueError("a score is too large to be an NDCG")
         gain = paired_gain(candidate, baseline, alpha=gates.alpha)
@@ -99,7 +119,19 @@ def evaluate(
     by_category = _categories(candidate, baseline, categories, gates)
     guardrails = (*_guardrails(measured, gates), _worst_category(by_category, gates))
     verdict, reason = _verdict(gain, power, needed, guardrails, gates)
-    return Evaluation(verdict, reason, gain, power, needed, guardrails, by_category)
+    return Evaluation(
+        verdict, reason, gain, power, needed, guardrails, by_category,
+        _without_curse(gain, gates) if verdict is Verdict.PASS else None,
+    )  # fmt: skip
+
+
+def _without_curse(gain: PairedGain, gates: Gates) -> float:
+    """A gain that passed, given that it had to exceed the point gate and be significant."""
+    significant = gain.delta_rel - gain.lower_bound
+    threshold = max(gates.point_min, significant)
+    if not gain.delta_rel > threshold:
+        return 0.0
+    return shrunken(gain.delta_rel, gain.sd / math.sqrt(gain.n), threshold)
 
 
 def _verdict(
@@ -116,16 +148,16 @@ def _verdict(
     if broken:
         return Verdict.FAIL, f"guardrail broken: {', '.join(broken)}"
     found = f"NDCG@10 {gain.delta_rel:+.1%}, at least {gain.lower_bound:+.1%}"
-    target = f"{gates.ndcg_delta_rel_min:+.1%}"
-    if gain.delta_rel >= gates.ndcg_delta_rel_min and gain.lower_bound > 0:
-        return Verdict.PASS, f"{found} (gate {target} and above zero)"
+    target, least = f"{gates.ndcg_delta_rel_min:+.1%}", f"{gates.point_min:+.1%}"
+    if gain.delta_rel >= gates.point_min and gain.lower_bound > 0:
+        return Verdict.PASS, f"{found} (gate {least} and above zero)"
     if power < gates.power:
         return (
             Verdict.INCONCLUSIVE,
-            f"{found}; {gain.n} queries show {target} with a power of only {power:.0%}, "
-            f"{needed} would settle it",
+            f"{found}; {gain.n} queries show {target} at the level {gates.alpha:.2g} with a power "
+            f"of only {power:.0%}, {needed} would settle it",
         )
-    return Verdict.FAIL, f"{found}; the gate asks {target} and a lower bound above zero"
+    return Verdict.FAIL, f"{found}; the gate asks {least} and a lower bound above zero"
 
 
 def _guardrails(measured: Measured, gates: Gates) -> tuple[Guardrail, Guardrail]:

@@ -16,6 +16,7 @@ from predator.ports.clock import Clock
 from predator.ports.cycles import Cycles
 from predator.ports.fence import Fence
 from predator.ports.flags import Flags
+from predator.ports.ledger import GoldLedger
 from predator.ports.limits import Limits
 from predator.ports.notifier import Notifier
 from predator.ports.overrides import Overrides
@@ -61,6 +62,7 @@ class Governance:
     cycles: Cycles
     notifier: Notifier
     fence: Fence
+    ledger: GoldLedger
     clock: Clock
 
     def ask(self, principal: Principal, action: str, context: Context) -> Asked:

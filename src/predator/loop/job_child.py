@@ -21,6 +21,8 @@ from predator.domain.canonical import sha256_hex
 from predator.domain.errors import IntegrityError
 
 ABOUT, INPUTS, OUTPUTS = "job.json", "inputs", "out"
+CHECKPOINT = "checkpoint"
+"""Where an attempt finds what a killed one has got done, beside the inputs; up to the work."""
 PROGRESS, ERROR = "progress.json", "error.json"
 
 Report = Callable[[str, int, int], None]

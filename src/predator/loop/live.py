@@ -10,6 +10,7 @@ from predator.domain.verdicts import Verdict, WatchDecision
 from predator.loop.record import LAYER, CycleCancelled, Record
 from predator.loop.rollback import end_experiment
 from predator.loop.stations import Stations
+from predator.ports.deployer import Deployment
 from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease, RunningExperiment
 
@@ -102,7 +103,7 @@ def run_experiment(
     )
 
     def begun() -> Json:
-        ring.deployer.wait(str(revision), 30)
+        ring.deployer.wait(str(revision), 30, partial(_preparing, record))
         record.mark("experiment_started")
         return ring.clock.now()
 
@@ -214,6 +215,16 @@ def _look(
         raise CycleCancelled(f"the watch was stopped: {why}")
     still_live(record)
     return stations.look(record, name, since, number, baseline)
+
+
+def _preparing(record: Record, found: Deployment) -> None:
+    """A candidate with another encoder waits for its vectors: show how far, and let a stop in."""
+    if found.preparing is None:
+        return
+    if (why := record.stopped("start_experiment")) is not None:
+        raise CycleCancelled(f"the experiment was stopped before its first search: {why}")
+    done, total = found.preparing.done, found.preparing.total
+    record.ring.progress.work("documents embedded anew", done, total)
 
 
 def _start(record: Record, name: str, candidate: str, share: float) -> str:

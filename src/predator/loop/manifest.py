@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from ruamel.yaml import YAML
 
-from predator.loop import augment
+from predator.learning.query_filters import diversity
+from predator.learning.query_methods import METHODS
 from predator.loop.record import Record
 from predator.loop.ring import timestamp
 from predator.ports.datasets import DatasetVersion
@@ -23,8 +25,14 @@ def manifest(
     rows: Sequence[Row],
     base_documents: int,
     wanted: Sequence[str],
+    dropped: Mapping[str, int] | None = None,
+    writer: Mapping[str, Any] | None = None,
 ) -> str:
-    """The manifest as YAML."""
+    """The manifest as YAML.
+
+    ``dropped`` counts what each filter dropped, ``None`` where nobody knows; ``writer`` is the
+    query writer that was asked: its name and what it spent.
+    """
     made = [row for row in rows if row[4] != "judgment"]
     lengths = [len(row[1]) for row in made]
     value: Mapping[str, Any] = {
@@ -37,17 +45,20 @@ def manifest(
             "base_documents": base_documents,
         },
         "method": "query_generation",
-        "methods": {m: sum(row[4] == m for row in made) for m in augment.METHODS},
+        "methods": {**dict.fromkeys(METHODS, 0), **Counter(row[4] for row in made)},
+        "writer": None if writer is None else dict(writer),
+        "filters": None if dropped is None else {"dropped": dict(dropped)},
         "target_tokens": list(wanted),
         "statistics": {
             "total_examples": len(made),
             "judged_rows": len(rows) - len(made),
             "avg_length": round(float(np.mean(lengths)), 1) if lengths else 0.0,
-            "diversity_score": round(augment.diversity([row[1] for row in made]), 4),
+            "diversity_score": round(diversity([row[1] for row in made]), 4),
         },
         "dvc": {"path": f"datasets/{record.cycle_id}/{version.path.name}", "hash": version.hash,
                 "revision": version.revision},
-        "mlflow": {"run_id": record.run_id},
+        "mlflow": {"run_id": record.run_id,
+                   "artifact_uri": f"runs:/{record.run_id}/{version.path.name}"},
     }  # fmt: skip
     buffer = io.StringIO()
     yaml = YAML(typ="safe", pure=True)

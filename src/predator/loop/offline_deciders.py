@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,10 @@ from predator.loop.plain import answer, or_none, plain, restore
 from predator.loop.searches import distinct
 from predator.policy.decision import Context, PolicyDecision, Principal, decide
 from predator.policy.gates import Gate, GateResult, check
+from predator.ports.ledger import GoldReading
 from predator.ports.runtime import Json
 from predator.statistics.divergence import Shift
+from predator.statistics.ledger import Kind, level
 
 _READINGS: Mapping[str, type[Reading]] = {
     "value": Value,
@@ -118,8 +121,13 @@ def evaluate_inputs(
     categories: Sequence[str],
     measured: evaluate.Measured,
     gates: evaluate.Gates,
+    reading: GoldReading | None = None,
 ) -> Json:
-    """What :func:`predator.loop.evaluate.evaluate` looks at; ``null`` where a measure is none."""
+    """What :func:`predator.loop.evaluate.evaluate` looks at; ``null`` where a measure is none.
+
+    With a ``reading`` of the Gold ledger, ``gates.alpha`` is the level of the whole row of
+    readings, and the level of this one is derived from it when the verdict is.
+    """
     return {
         "candidate": [or_none(value) for value in candidate.tolist()],
         "baseline": [or_none(value) for value in baseline.tolist()],
@@ -130,17 +138,30 @@ def evaluate_inputs(
             "cost_per_1k_usd": or_none(measured.cost_per_1k_usd),
         },
         "gates": plain(gates, "gates"),
+        "ledger": None
+        if reading is None
+        else {
+            "kind": reading.kind,
+            "gold_set": reading.gold_set,
+            "index": reading.index,
+            "discovered": list(reading.discovered),
+        },
     }
 
 
 def decide_evaluate(inputs: Json) -> Json:
     categories = inputs["categories"]
+    gates = restore(evaluate.Gates, inputs["gates"])
+    # Cycles from before the ledger have none.
+    if (row := inputs.get("ledger")) is not None:
+        history = [number in row["discovered"] for number in range(1, row["index"])]
+        gates = replace(gates, alpha=level(Kind(row["kind"]), gates.alpha, history).value)
     found = evaluate.evaluate(
         _vector(inputs["candidate"]),
         _vector(inputs["baseline"]),
         [categories["values"][number] for number in categories["at"]],
         restore(evaluate.Measured, inputs["measured"]),
-        restore(evaluate.Gates, inputs["gates"]),
+        gates,
     )
     return answer(found)
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from predator.domain.canonical import sha256_hex
 from predator.domain.errors import InputError, PredatorError
@@ -32,6 +32,9 @@ from predator.ports.releases import Releases
 from predator.ports.runtime import Flows
 from predator.ports.slots import Slots
 from predator.ports.tokens import Tokens
+
+if TYPE_CHECKING:
+    from predator.loop.gold_report import GoldNow
 
 T = TypeVar("T")
 
@@ -61,8 +64,9 @@ class Desk:
     ``production`` are the contours where an override needs a second person. ``gates(contour)``
     gives the contour's own gates by name, ``anchor(cycle_id)``
     the head of a cycle's journal as it was kept elsewhere. ``releases`` says which versions are
-    stable and which are Gold. ``drained(timeout_s)`` waits for effects that were allowed before a
-    stop (``ports.fence``). ``later`` runs what nobody waits for.
+    stable and which are Gold. ``gold(at)`` gives the Gold set in force and how stale it is at
+    ``at`` (unix s), ``None`` where nothing runs yet. ``drained(timeout_s)`` waits for effects
+    that were allowed before a stop (``ports.fence``). ``later`` runs what nobody waits for.
     """
 
     flags: Flags
@@ -82,6 +86,7 @@ class Desk:
     production: frozenset[str] = PRODUCTION
     gates: Callable[[str], Mapping[str, Gate]] = lambda _: {}
     releases: Releases | None = None
+    gold: Callable[[float], GoldNow | None] = lambda _: None
     anchor: Callable[[str], str | None] = lambda _: None
     drained: Callable[[float], bool] = lambda _: True
     secret: Callable[[int], bytes] = secrets.token_bytes

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from predator.domain.canonical import digest_of
+from predator.contours.meaning import GATE_PROFILES
 from predator.domain.errors import PredatorError
 from predator.domain.release import Release
 from predator.domain.verdicts import Verdict, WatchDecision
+from predator.learning.leakage import gold_marks
 from predator.learning.measures import Scores, score
-from predator.loop import augment, dataset_stage, deciders, diagnose, snapshot, watch
+from predator.loop import (
+    augment,
+    dataset_stage,
+    deciders,
+    diagnose,
+    gold_ledger,
+    gold_report,
+    snapshot,
+    watch,
+    written_queries,
+)
 from predator.loop.bad_release import LESSONS, bad_release
 from predator.loop.evaluate import Gates, Measured
 from predator.loop.experiment import unplanned
@@ -22,13 +33,14 @@ from predator.loop.gather import gather
 from predator.loop.gold import NamedRevisions, tag_dataset
 from predator.loop.labels import Labels
 from predator.loop.manifest import manifest
-from predator.loop.observe import document_frequency, judgments_for
+from predator.loop.observe import judgments_for
 from predator.loop.profile import profile
 from predator.loop.record import CycleCancelled, Record
 from predator.loop.replica import Replica, keep_release
 from predator.loop.ring import Sources, timestamp
 from predator.loop.stations import Situation
-from predator.loop.train_job import job_inputs, job_spec, read_portfolio
+from predator.loop.train import Budget
+from predator.loop.train_job import job_inputs, job_spec, read_left_out, read_portfolio
 from predator.policy.gates import Gate, to_evaluation_gates, with_overrides
 from predator.ports.datasets import DatasetVersion
 from predator.ports.releases import KeptRelease
@@ -52,7 +64,7 @@ class RealStations:
     ) -> None:
         self._sources, self._labels, self._situation = sources, labels, situation
         self._gates = gates
-        self._replicas: dict[str, tuple[Replica, dict[str, float]]] = {}
+        self._replicas: dict[tuple[str, str], tuple[Replica, dict[str, float]]] = {}
 
     def open(self, record: Record) -> Json:
         ring, corpus = record.ring, self._sources.corpus
@@ -106,30 +118,47 @@ class RealStations:
         chosen = augment.sources(
             fresh, wanted, record.options.generated_queries, diagnosis["affected_categories"]
         )
-        frequency = document_frequency(chosen)
-        version = sources.datasets.build(
-            record.cycle_id,
-            dataset_stage.inputs(
-                chosen,
-                [
-                    (query.id, query.text, document, grade)
-                    for query in labels.training
-                    for document, grade in labels.judgments[query.id].items()
-                ],
-                [augment.fingerprint(query.text) for query in labels.gold],
-                {term: count for term, count in frequency.items() if count > 1},
-                record.options.generated_queries,
-                record.options.seed,
-            ),
+        count = record.options.generated_queries
+        written, told = written_queries.ask(
+            sources.writer,
+            chosen,
+            count,
+            lambda done, of: ring.progress.work("documents read by the query writer", done, of),
         )
+        if told is not None and "failure" in told:
+            ring.progress.note(f"{told['failure']}: queries are made without it")
+        inputs = dataset_stage.inputs(
+            chosen,
+            [
+                (query.id, query.text, document, grade)
+                for query in labels.training
+                for document, grade in labels.judgments[query.id].items()
+            ],
+            gold_marks(query.text for query in labels.gold),
+            count,
+            record.options.seed,
+            # Traffic is kept with a dataset only where nothing else says how long queries are.
+            like=() if labels.training else self._asked_lately(record),
+            written=written,
+        )
+        # The recorded stage tells nobody how far it is, nor what it dropped.
+        expected = dataset_stage.build_from(
+            inputs, lambda done, of: ring.progress.work("queries generated", done, of)
+        )
+        version = sources.datasets.build(record.cycle_id, inputs)
         data = sources.datasets.fetch(version)
         rows = dataset_stage.read_rows(data)
+        dropped = expected.dropped if expected.data == data else None
         record.write("augmented_dataset.csv", data)
         record.write("dvc.lock", version.lock_file.read_bytes())
-        record.write("dataset_manifest.yaml", manifest(record, version, rows, len(chosen), wanted))
+        record.write(
+            "dataset_manifest.yaml",
+            manifest(record, version, rows, len(chosen), wanted, dropped, told),
+        )
         ring.tracking.dataset(
             record.run_id, "augmented_dataset", version.hash, str(version.path), len(rows)
         )
+        ring.tracking.metrics(record.run_id, written_queries.counts(rows, dropped))
         return {**asdict(version), "path": str(version.path), "lock_file": str(version.lock_file)}
 
     def train(self, record: Record, opened: Json, dataset: Json) -> Json:
@@ -141,26 +170,38 @@ class RealStations:
         rows = dataset_stage.read_rows(sources.datasets.fetch(version))
         documents, _ = snapshot.load(ring.objects, opened["corpus"])
         texts = list(dict.fromkeys(row[1] for row in rows))
+        gold_report.check_apart(texts, self._labels)
         job = f"{record.cycle_id}:train"
+        live = load_release(ring.objects.get(opened["before"]["digest"]))
+        encoder, encode_all = sources.encoder_for(live)
         inputs = job_inputs(
             rows,
             documents,
-            sources.encode_all([embedding_text(document) for document in documents]),
+            encode_all([embedding_text(document) for document in documents]),
             texts,
-            np.asarray([sources.encoder.encode_query(text) for text in texts], np.float32).reshape(
-                len(texts), sources.encoder.dim
+            np.asarray([encoder.encode_query(text) for text in texts], np.float32).reshape(
+                len(texts), encoder.dim
             ),
         )
         with ring.governance.fence.passing():
             # Encoding may have taken minutes since policy was asked.
             if (why := record.stopped("train")) is not None:
                 raise CycleCancelled(f"the training was not started: {why}")
-            spec = job_spec(seed=record.options.seed, dim=sources.encoder.dim)
+            spec = job_spec(
+                seed=record.options.seed,
+                dim=encoder.dim,
+                base=live.retrieval,
+                budget=Budget(
+                    record.options.training_budget_s,
+                    record.options.training_budget_usd,
+                    record.options.cpu_hour_usd,
+                ),
+            )
             sources.trainer.start(job, "portfolio", inputs, spec)
         status = self._wait(record, job)
-        portfolio = read_portfolio(sources.trainer.collect(job))
+        files = sources.trainer.collect(job)
+        portfolio, left_out = read_portfolio(files), read_left_out(files)
         best = portfolio[0]
-        live = load_release(ring.objects.get(opened["before"]["digest"]))
         candidate = replace(
             live,
             retrieval=best.retrieval,
@@ -168,7 +209,12 @@ class RealStations:
         )
         keep_release(ring.objects, candidate)
         shown = [
-            {"name": one.name, "ndcg_at_10_out_of_fold": one.ndcg_out_of_fold} for one in portfolio
+            {
+                "name": one.name,
+                "ndcg_at_10_out_of_fold": one.ndcg_out_of_fold,
+                "reason": _place(one.ndcg_out_of_fold, best.ndcg_out_of_fold, one is best),
+            }
+            for one in portfolio
         ]
         folder = f"mlflow_run_{record.run_id}/model"
         record.write(f"{folder}/release.json", candidate.to_json())
@@ -176,7 +222,10 @@ class RealStations:
             record.write(f"{folder}/reranker.json", ring.objects.get(candidate.reranker))
         record.write(
             f"{folder}/portfolio.json",
-            [{**s, **one.details} for s, one in zip(shown, portfolio, strict=True)],
+            [
+                *({**s, **one.details} for s, one in zip(shown, portfolio, strict=True)),
+                *({"name": name, "reason": reason} for name, reason in left_out.items()),
+            ],
         )
         return {
             "release": candidate.digest,
@@ -196,10 +245,13 @@ class RealStations:
         replica, _ = self._replica(record, opened)
         live = load_release(ring.objects.get(before.digest))
         candidate = load_release(ring.objects.get(trained["release"]))
-        scores = {
-            name: self._scores(record, replica, name, release)
+        gold_report.check_seal(ring.objects, labels)
+        reading = gold_ledger.reserve(record, labels, number)
+        rankings = {
+            name: self._rankings(record, replica, name, release)
             for name, release in (("baseline", live), ("candidate", candidate))
         }
+        scores = {name: self._scores(ranked) for name, ranked in rankings.items()}
         measured = profile(replica.engine(live), replica.engine(candidate), labels.gold)
         gates = self._gates_now(record)
         cost_max = to_evaluation_gates(gates).cost_per_1k_usd_max
@@ -218,9 +270,11 @@ class RealStations:
                 options.latency_delta_rel_max,
                 options.latency_floor_ms,
                 options.cost_per_1k_usd_max if cost_max is None else cost_max,
-                options.alpha,
+                reading.alpha,
                 options.power,
+                GATE_PROFILES[options.gate_profile],
             ),
+            reading,
         )
         found = record.decide(f"evaluate-{number}", "evaluate", inputs)
         evaluated = {
@@ -228,7 +282,10 @@ class RealStations:
             "release": candidate.digest,
             **found,
             "before": asdict(before),
-            "gold_set": self._gold_set(),
+            "gold_set": gold_report.content(labels),
+            "gold": gold_report.report(
+                labels, ring.objects, replica.document_ids, rankings, ring.clock.now()
+            ),
             "recall_at_20": {name: one.mean("R@20") for name, one in scores.items()},
             "precision_at_10": {name: one.mean("P@10") for name, one in scores.items()},
         }
@@ -240,6 +297,7 @@ class RealStations:
             ),
         }
         self._check_levels(record, evaluated, gates, levels, number)
+        evaluated["ledger"] = gold_ledger.settle(record, reading, number, evaluated["verdict"])
         record.write("evaluation.json", evaluated)
         _keep_metrics(record, scores["candidate"], evaluated)
         return evaluated
@@ -258,7 +316,8 @@ class RealStations:
         inputs = deciders.plan_experiment_inputs(
             history,
             evaluated["gain"]["delta_rel"],
-            evaluated["gain"]["lower_bound"],
+            # Not the ledger's bound: how long users are asked for must not depend on its age.
+            evaluated["gain"]["ci_low"],
             share=record.ring.governance.experiment_share(options.experiment_share),
             alpha=options.alpha,
             power=options.power,
@@ -336,7 +395,7 @@ class RealStations:
         ring = record.ring
         documents, arrivals = self._sources.corpus.documents(), self._sources.corpus.arrivals()
         corpus = snapshot.keep(ring.objects, documents, arrivals)
-        replica, _ = self._replica(record, {"corpus": corpus})
+        replica, _ = self._replica(record, {"corpus": corpus, "before": live})
         queries = [*self._labels.live, *self._labels.training][:LESSONS]
         release = load_release(ring.objects.get(live["digest"]))
         return bad_release(replica, release, queries, record.options.seed).digest
@@ -346,14 +405,16 @@ class RealStations:
             tag_dataset(self._sources.datasets, kept, self._sources.dataset_name)
 
     def _replica(self, record: Record, opened: Json) -> tuple[Replica, dict[str, float]]:
-        digest = opened["corpus"]
-        if digest not in self._replicas:
-            documents, arrivals = snapshot.load(record.ring.objects, digest)
-            replica = Replica.of(
-                documents, self._sources.encoder, self._sources.encode_all, record.ring.objects
-            )
-            self._replicas = {digest: (replica, arrivals)}
-        return self._replicas[digest]
+        """The documents of the cycle, with the vectors of the release that was live."""
+        objects, sources = record.ring.objects, self._sources
+        live = load_release(objects.get(opened["before"]["digest"]))
+        key = (opened["corpus"], live.encoder)
+        if key not in self._replicas:
+            documents, arrivals = snapshot.load(objects, opened["corpus"])
+            encoder, encode_all = sources.encoder_for(live)
+            replica = Replica.of(documents, encoder, encode_all, objects, sources.encoder_of)
+            self._replicas = {key: (replica, arrivals)}
+        return self._replicas[key]
 
     def _wait(self, record: Record, job: str) -> Any:
         """Follow a training to its end; a stop by a person or by policy ends it."""
@@ -368,19 +429,24 @@ class RealStations:
             raise PredatorError(f"the training {status.state}: {status.error}")
         return status
 
-    def _gold_set(self) -> str:
-        """Names the Gold queries by content: two NDCGs on other queries cannot be compared."""
-        labels = self._labels
-        return digest_of([[q.text, dict(labels.judgments[q.id])] for q in labels.gold])
+    def _asked_lately(self, record: Record) -> list[str]:
+        now = record.ring.clock.now()
+        seen = self._sources.feedback.impressions(now - HISTORY_S, now - SETTLE_S)
+        return list(dict.fromkeys(impression.query for impression in seen))
 
-    def _scores(self, record: Record, replica: Replica, name: str, release: Release) -> Scores:
-        labels, progress = self._labels, record.ring.progress
-        rankings = replica.rankings(
+    def _rankings(
+        self, record: Record, replica: Replica, name: str, release: Release
+    ) -> dict[str, list[str]]:
+        progress = record.ring.progress
+        return replica.rankings(
             replica.engine(release),
-            labels.gold,
+            self._labels.gold,
             progress=lambda done, total: progress.work(f"Gold queries, {name}", done, total),
         )
-        return score(judgments_for([q.id for q in labels.gold], labels.judgments), rankings)
+
+    def _scores(self, rankings: Mapping[str, Sequence[str]]) -> Scores:
+        gold = [query.id for query in self._labels.gold]
+        return score(judgments_for(gold, self._labels.judgments), rankings)
 
     def _query_categories(self, replica: Replica) -> list[str]:
         """The category of each Gold query's best judged document."""
@@ -423,6 +489,12 @@ class RealStations:
             evaluated["reason"] = "; ".join(one["reason"] for one in broken)
 
 
+def _place(ndcg: float, best: float, submitted: bool) -> str:
+    if submitted:
+        return "submitted: the best out of fold"
+    return f"{best - ndcg:.4f} below the best out of fold"
+
+
 def _keep_metrics(record: Record, scores: Scores, evaluated: Json) -> None:
     values = {
         "ndcg_at_10": scores.mean(),
@@ -430,6 +502,9 @@ def _keep_metrics(record: Record, scores: Scores, evaluated: Json) -> None:
         "precision_at_10": scores.mean("P@10"),
         "mrr_at_10": scores.mean("RR@10"),
     }
+    unjudged = evaluated["gold"]["unjudged_at_10"]["candidate"]["value"]
+    if unjudged is not None:
+        values["unjudged_at_10"] = unjudged
     for guardrail in evaluated["guardrails"]:
         if guardrail["value"] is not None:
             values[guardrail["name"]] = guardrail["value"]

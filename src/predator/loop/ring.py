@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from predator.domain.errors import InputError
+from predator.domain.release import Release
 from predator.loop.desired_state import DesiredState
 from predator.loop.governance import Governance
-from predator.loop.replica import EncodeAll
+from predator.loop.replica import EncodeAll, EncoderOf
 from predator.ports.clock import Clock
 from predator.ports.corpus import Corpus
 from predator.ports.datasets import Datasets
@@ -19,6 +21,7 @@ from predator.ports.encoder import Encoder
 from predator.ports.feedback import Feedback
 from predator.ports.object_store import ObjectStore
 from predator.ports.progress import Progress
+from predator.ports.query_writer import QueryWriter
 from predator.ports.releases import Releases
 from predator.ports.tracking import Tracking
 from predator.ports.trainer import Trainer
@@ -38,6 +41,7 @@ class Options(Protocol):
     alpha: float
     power: float
     ndcg_delta_rel_min: float
+    gate_profile: str
     category_delta_rel_min: float
     latency_delta_rel_max: float
     latency_floor_ms: float
@@ -52,6 +56,8 @@ class Options(Protocol):
     holdback_share: float
     gross_drop_rel: float
     poll_s: float
+    training_budget_s: float
+    training_budget_usd: float
     training_wall_s: float
     approval_expires_s: float
     max_experiments: int
@@ -80,7 +86,11 @@ class Ring:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What real stations learn from and with."""
+    """What real stations learn from and with.
+
+    ``encoder`` and ``encode_all`` are those that the platform was founded with, ``encoder_of``
+    brings those of releases that name another one.
+    """
 
     feedback: Feedback
     corpus: Corpus
@@ -89,6 +99,20 @@ class Sources:
     encoder: Encoder
     encode_all: EncodeAll
     dataset_name: str = "predator-dataset"
+    writer: QueryWriter | None = None
+    encoder_of: EncoderOf | None = None
+
+    def encoder_for(self, release: Release) -> tuple[Encoder, EncodeAll]:
+        """The encoder of ``release``, and what encodes many texts with it.
+
+        ``InputError`` where it is another one and nobody knows others; what ``encoder_of``
+        raises where that one cannot be had.
+        """
+        if release.encoder == self.encoder.digest:
+            return self.encoder, self.encode_all
+        if self.encoder_of is None:
+            raise InputError(f"encoder {release.encoder[:12]} is not the one at hand")
+        return self.encoder_of(release.encoder)
 
 
 def timestamp(at: float) -> str:

@@ -1,4 +1,4 @@
-"""Station 4: train a portfolio of candidates and choose the one to submit.
+"""Station 4: train a portfolio of candidates under a budget and choose the one to submit.
 
 Every candidate is scored out of fold by query cluster, so that the choice is not made on the
 queries that a model has learnt from; the chosen one is then fitted on all training queries.
@@ -6,8 +6,10 @@ queries that a model has learnt from; the chosen one is then fitted on all train
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,22 +17,31 @@ from numpy.typing import NDArray
 from predator.domain.documents import Judgments
 from predator.domain.errors import InputError
 from predator.domain.release import RetrievalParameters
-from predator.learning import lambdamart
 from predator.learning.examples import Example
-from predator.learning.lambdamart import Prepared
+from predator.learning.lambdamart import LambdaMart, Model
 from predator.learning.measures import Scores, score
-from predator.learning.retrieval_parameters import best_setting, rank_with, score_grid
+from predator.learning.retrieval_parameters import RetrievalTrainable
 from predator.learning.splits import split_by_cluster
+from predator.learning.trainable import Report, Trainable, TrainingSet
 from predator.search.index import Index
-from predator.search.rerank import dump_reranker
 
 FOLDS = 3
-BASE_WEIGHTS = (0.0, 2.0)
-"""Weights of the fused score under the trees: none, and about the reach of a grown model."""
-GENERATED_WEIGHT = 0.3
-"""A generated query counts for less than a judged one: its only known answer is its source."""
 
-Progress = Callable[[str], None]
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a training may take. A candidate that would take more is left out, with that reason."""
+
+    seconds: float = 600.0
+    usd: float | None = None
+    cpu_hour_usd: float = 0.0
+
+    def left(self, spent_s: float, threads: int) -> float:
+        """Seconds that are left after ``spent_s`` on ``threads`` cores."""
+        left = self.seconds - spent_s
+        if self.usd is not None and self.cpu_hour_usd > 0:
+            left = min(left, self.usd / (self.cpu_hour_usd * threads) * 3600 - spent_s)
+        return left
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +57,21 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """All candidates of a cycle, best first by mean out-of-fold NDCG@10."""
+    """All candidates of a cycle, best first by mean out-of-fold NDCG@10.
+
+    ``left_out`` says by name why a candidate was not trained.
+    """
 
     candidates: Sequence[Trained]
+    left_out: Mapping[str, str]
 
     @property
     def best(self) -> Trained:
         return self.candidates[0]
+
+
+class _OverBudgetError(Exception):
+    """The candidate would take more than is left; the text says how much."""
 
 
 def train_portfolio(
@@ -63,112 +82,112 @@ def train_portfolio(
     seed: int,
     *,
     generated: Sequence[Example] = (),
+    base: RetrievalParameters | None = None,
     threads: int = 1,
-    progress: Progress = lambda _: None,
+    budget: Budget | None = None,
+    report: Report = lambda _what, _done, _total: None,
+    clock: Callable[[], float] = time.monotonic,
+    rerankers: bool = True,
 ) -> Portfolio:
     """Fit fusion parameters and LambdaMART on ``examples`` (one cluster number each).
 
-    ``generated`` examples are learnt from in one more candidate and never scored. Raises
-    ``InputError`` where the queries are too few or too alike to learn anything from.
+    ``generated`` examples are learnt from in one more candidate and never scored. ``base`` are
+    the parameters of the live release. Without ``rerankers`` the fusion alone is tuned: known-item
+    queries (all that there is without judgments) are answered by copies of their own words, and
+    trees learn that, not relevance. Raises ``InputError`` where the queries are too few or too
+    alike to learn anything from.
     """
-    rng = np.random.default_rng(seed)
-    folds = split_by_cluster(clusters, [1.0] * FOLDS, rng)
+    folds = split_by_cluster(clusters, [1.0] * FOLDS, np.random.default_rng(seed))
     if np.bincount(folds, minlength=FOLDS).min() == 0:
         raise InputError(
             f"{len(examples)} training queries do not make {FOLDS} groups of different questions",
             cure="bring more judgments",
         )
-    judged = {example.query.id: judgments[example.query.id] for example in examples}
-    progress("fusion parameters")
-    tuned = _fusion(index, examples, judged, folds)
-    prepared = lambdamart.prepare(index, examples, tuned.retrieval)
-    work = _Work(prepared, judged, folds, tuned.retrieval, seed, threads, progress)
-    ranker = _lambdamart("lambdamart", work, (), BASE_WEIGHTS)
-    found = [tuned, ranker]
-    if generated:
-        extra = [
-            one
-            for one in lambdamart.prepare(index, generated, tuned.retrieval, GENERATED_WEIGHT)
-            if one.teaches
-        ]
-        base_weight = ranker.details["base_weight"]
-        found.append(_lambdamart("lambdamart+generated", work, extra, (base_weight,)))
-    return Portfolio(sorted(found, key=lambda trained: -trained.scores.mean()))
+    data = TrainingSet(
+        index, examples, judgments, clusters, seed, threads, generated,
+        base or RetrievalParameters(),
+    )  # fmt: skip
+    rankers = _rankers(generated) if rerankers else []
+    steps = (1 + len(rankers)) * (FOLDS + 1)
+    work = _Work(data, folds, budget or Budget(), report, clock, clock(), steps)
+    fusion = RetrievalTrainable()
+    tuned, scores = work.fit(fusion)
+    details = {"dense_weight": tuned.dense_weight, "title_boost": tuned.title_boost}
+    details |= {f"dense_weight_{code}": weight for code, weight in tuned.language_weights}
+    details["depth"] = float(tuned.depth)
+    found = [Trained(fusion.name, tuned, None, scores, details)]
+    left_out: dict[str, str] = {}
+    work.data = replace(data, retrieval=tuned)
+    for number, ranker in enumerate(rankers, start=1):
+        work.done = number * (FOLDS + 1)
+        try:
+            model, scores = work.fit(ranker)
+        except _OverBudgetError as over:
+            left_out[ranker.name] = str(over)
+            continue
+        found.append(_trained(ranker, tuned, model, scores, len(generated)))
+    if not rerankers:
+        left_out["lambdamart"] = "there are no judgments: trees would learn to find copies"
+    report("portfolio", steps, steps)
+    return Portfolio(sorted(found, key=lambda trained: -trained.scores.mean()), left_out)
 
 
-def _fusion(
-    index: Index, examples: Sequence[Example], judged: Judgments, folds: NDArray[np.int64]
+def _rankers(generated: Sequence[Example]) -> list[LambdaMart]:
+    return [LambdaMart(), *([LambdaMart(generated=True)] if generated else [])]
+
+
+def _trained(
+    ranker: LambdaMart, tuned: RetrievalParameters, model: Model, scores: Scores, made: int
 ) -> Trained:
-    grid = score_grid(index, examples, judged)
-    rankings: dict[str, list[str]] = {}
-    for fold in range(FOLDS):
-        chosen = best_setting(grid[:, folds != fold])
-        outside = [e for e, f in zip(examples, folds, strict=True) if f == fold]
-        rankings.update(rank_with(index, outside, chosen))
-    final = best_setting(grid)
-    details = {"dense_weight": final.dense_weight, "title_boost": final.title_boost}
-    return Trained("fusion", final, None, score(judged, rankings), details)
+    (reranker,) = ranker.save(model).values()
+    details = {"trees": model.trees, "base_weight": model.base_weight}
+    details["generated"] = made if ranker.name.endswith("generated") else 0
+    return Trained(ranker.name, tuned, reranker, scores, details)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _Work:
-    prepared: Sequence[Prepared]
-    judged: Judgments
+    data: TrainingSet
     folds: NDArray[np.int64]
-    retrieval: RetrievalParameters
-    seed: int
-    threads: int
-    progress: Progress
+    budget: Budget
+    report: Report
+    clock: Callable[[], float]
+    began: float
+    steps: int
+    done: int = 0
 
-
-def _lambdamart(
-    name: str, work: _Work, extra: Sequence[Prepared], base_weights: Sequence[float]
-) -> Trained:
-    """The model with the best base weight out of fold, then fitted on everything."""
-    parts = [
-        [p for p, f in zip(work.prepared, work.folds, strict=True) if f == fold]
-        for fold in range(FOLDS)
-    ]
-    best: tuple[Scores, float, int] | None = None
-    for base_weight in base_weights:
+    def fit(self, trainable: Trainable[Any]) -> tuple[Any, Scores]:
+        """The model fitted on everything, and scores of models that have not seen the query."""
+        begun, data = self.clock(), self.data
         rankings: dict[str, list[str]] = {}
-        trees: list[int] = []
         for fold in range(FOLDS):
-            work.progress(f"{name}, base weight {base_weight:g}, fold {fold + 1} of {FOLDS}")
-            # Early stopping looks at one of the training folds, never at the fold it is scored on.
-            first, second = (parts[i] for i in range(FOLDS) if i != fold)
-            count = lambdamart.choose_trees(
-                [*first, *extra],
-                second,
-                seed=work.seed,
-                base_weight=base_weight,
-                threads=work.threads,
+            self._check_budget(trainable.name, begun, fold)
+            self._say(f"{trainable.name}, fold {fold + 1} of {FOLDS}")
+            inside = data.pick(self.folds != fold)
+            outside = data.pick(self.folds == fold)
+            model = trainable.train(inside, _quiet)
+            for example in outside.examples:
+                rows = trainable.score(model, outside, example).best(20)
+                rankings[example.query.id] = example.ids(data.index, rows)
+        self._check_budget(trainable.name, begun, FOLDS)
+        self._say(f"{trainable.name}, on all queries")
+        judged = {e.query.id: data.judgments[e.query.id] for e in data.examples}
+        return trainable.train(data, _quiet), score(judged, rankings)
+
+    def _say(self, what: str) -> None:
+        self.report(what, self.done, self.steps)
+        self.done += 1
+
+    def _check_budget(self, name: str, begun: float, done: int) -> None:
+        """Before each fold: whether what is still to do, at the pace so far, fits."""
+        now = self.clock()
+        left = self.budget.left(now - self.began, self.data.threads)
+        needed = (now - begun) / done * (FOLDS + 1 - done) if done else 0.0
+        if name != RetrievalTrainable.name and (left <= 0 or needed > left):
+            raise _OverBudgetError(
+                f"{name} would take {needed:.0f} s more, the budget leaves {max(left, 0.0):.0f} s"
             )
-            model = lambdamart.train(
-                [*first, *second, *extra],
-                trees=count,
-                seed=work.seed,
-                base_weight=base_weight,
-                threads=work.threads,
-            )
-            trees.append(count)
-            rankings.update(lambdamart.rank(parts[fold], model))
-        scores = score(work.judged, rankings)
-        if best is None or scores.mean() > best[0].mean():
-            best = (scores, base_weight, round(float(np.mean(trees))))
-    assert best is not None  # noqa: S101 - there is always a base weight
-    scores, base_weight, count = best
-    model = lambdamart.train(
-        [*work.prepared, *extra],
-        trees=count,
-        seed=work.seed,
-        base_weight=base_weight,
-        threads=work.threads,
-    )
-    return Trained(
-        name,
-        work.retrieval,
-        dump_reranker(model.text, model.base_weight),
-        scores,
-        {"trees": count, "base_weight": base_weight, "generated": len(extra)},
-    )
+
+
+def _quiet(_what: str, _done: int, _total: int) -> None:
+    pass

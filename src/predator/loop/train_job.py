@@ -12,8 +12,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import count
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,13 @@ from predator.learning.examples import Example, collect
 from predator.learning.splits import query_clusters
 from predator.loop.dataset_stage import COLUMNS, read_rows
 from predator.loop.job_child import Report, run
-from predator.loop.train import BASE_WEIGHTS, FOLDS, Portfolio, train_portfolio
+from predator.loop.train import Budget, Portfolio, train_portfolio
 from predator.search.engine import QueryEncoder
 from predator.search.index import Index
 
 DATASET, DOCUMENTS, QUERIES = "dataset.csv", "documents.jsonl", "queries.jsonl"
 DOCUMENT_VECTORS, QUERY_VECTORS = "documents.f32", "queries.f32"
-PORTFOLIO = "portfolio.json"
+PORTFOLIO, LEFT_OUT = "portfolio.json", "left_out.json"
 _FLOATS = np.dtype("<f4")
 
 Floats = NDArray[np.float32]
@@ -80,9 +79,22 @@ def job_inputs(
     }
 
 
-def job_spec(*, seed: int, dim: int, threads: int = 1) -> dict[str, Any]:
-    """The job's spec; ``dim`` is the length of a vector."""
-    return {"seed": seed, "dim": dim, "threads": threads}
+def job_spec(
+    *,
+    seed: int,
+    dim: int,
+    threads: int = 1,
+    base: RetrievalParameters | None = None,
+    budget: Budget | None = None,
+) -> dict[str, Any]:
+    """The job's spec; ``dim`` is the length of a vector, ``base`` how what is live retrieves."""
+    return {
+        "seed": seed,
+        "dim": dim,
+        "threads": threads,
+        "base": (base or RetrievalParameters()).to_json(),
+        "budget": asdict(budget or Budget()),
+    }
 
 
 def read_portfolio(files: Mapping[str, bytes]) -> list[Submitted]:
@@ -105,6 +117,15 @@ def read_portfolio(files: Mapping[str, bytes]) -> list[Submitted]:
     return sorted(found, key=lambda one: -one.ndcg_out_of_fold)
 
 
+def read_left_out(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Why candidates were not trained, by name; ``IntegrityError`` as :func:`read_portfolio`."""
+    try:
+        value = json.loads(files[LEFT_OUT])
+        return {str(name): str(reason)[:500] for name, reason in value.items()}
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise IntegrityError(f"the trained portfolio cannot be read: {error!r}") from error
+
+
 def train_rows(
     rows: Sequence[Row],
     index: Index,
@@ -112,12 +133,15 @@ def train_rows(
     seed: int,
     *,
     threads: int = 1,
+    base: RetrievalParameters | None = None,
+    budget: Budget | None = None,
     report: Report = lambda _what, _done, _total: None,
 ) -> Portfolio:
     """Train the portfolio on what a dataset holds, in its own order.
 
     Judged queries are learnt from and scored on; generated ones are learnt from where they find
-    their source. ``InputError`` where there is too little to learn from.
+    their source, and each candidate's details say how many did not (``round_trip_dropped``).
+    ``InputError`` where there is too little to learn from.
     """
     queries: dict[str, Query] = {}
     judgments: dict[str, dict[str, int]] = {}
@@ -139,8 +163,6 @@ def train_rows(
     )
     judged, generated = found[: len(wanted)], [e for e in found[len(wanted) :] if round_trip(e)]
     vectors = np.stack([encoder.encode_query(query.text) for query in wanted])
-    steps = 1 + FOLDS * (len(BASE_WEIGHTS) + bool(generated))
-    begun = count()
     portfolio = train_portfolio(
         index,
         judged,
@@ -148,11 +170,16 @@ def train_rows(
         query_clusters(vectors, seed),
         seed,
         generated=generated,
+        base=base,
         threads=threads,
-        progress=lambda what: report(what, next(begun), steps),
+        budget=budget,
+        report=report,
     )
-    report("portfolio", next(begun), steps)
-    return portfolio
+    lost = {"round_trip_dropped": float(len(made) - len(generated))}
+    return Portfolio(
+        [replace(one, details={**one.details, **lost}) for one in portfolio.candidates],
+        portfolio.left_out,
+    )
 
 
 def round_trip(example: Example, depth: int = 50) -> bool:
@@ -183,6 +210,8 @@ def train_job(
         encoder,
         int(spec["seed"]),
         threads=int(spec["threads"]),
+        base=RetrievalParameters(**spec["base"]),
+        budget=Budget(**spec["budget"]),
         report=report,
     )
     return _files(portfolio)
@@ -216,10 +245,11 @@ def _files(portfolio: Portfolio) -> dict[str, bytes]:
                 "name": trained.name,
                 "ndcg_at_10_out_of_fold": trained.scores.mean(),
                 "details": dict(trained.details),
-                "retrieval": asdict(trained.retrieval),
+                "retrieval": trained.retrieval.to_json(),
                 "reranker": name,
             }
         )
+    files[LEFT_OUT] = json.dumps(dict(portfolio.left_out)).encode()
     files[PORTFOLIO] = json.dumps(table, indent=1, allow_nan=False).encode()
     return files
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predator.domain.release import Release
-from predator.search.features import FEATURES, features
+from predator.search.features import features
 from predator.search.index import AnalysedQuery, Index
-from predator.search.rerank import Reranker
+from predator.search.rankers import Asked
+from predator.search.rerank import SecondStage
 from predator.search.retrieve import Candidates, retrieve
 
 
@@ -36,7 +37,7 @@ class Engine:
     """Answers queries as one release would; holds no state of its own."""
 
     def __init__(
-        self, release: Release, index: Index, encoder: QueryEncoder, reranker: Reranker | None
+        self, release: Release, index: Index, encoder: QueryEncoder, reranker: SecondStage | None
     ) -> None:
         self.release = release
         self.index = index
@@ -63,24 +64,34 @@ class Engine:
         if self._reranker is None or not len(found.rows):
             return Ranking(found.rows, found.fused.astype(np.float64))
         head = found.take(self.release.retrieval.rerank)
-        scores = self._reranker.score(features(self.index, query, head), head.fused)
+        matrix = features(self.index, query, head)
+        scores = self._reranker.score(matrix, head.fused, self._asked(query, head))
         order = np.argsort(-scores, kind="stable")
         return Ranking(head.rows[order], scores[order])
 
     def explain(self, texts: Sequence[str]) -> dict[str, float]:
-        """Mean absolute TreeSHAP value of each feature over the candidates of ``texts``.
+        """Mean absolute share of each feature in the score (TreeSHAP for trees) over the
+        candidates of ``texts``.
 
         Empty where the release has no reranker or nothing was asked.
         """
         if self._reranker is None:
             return {}
-        total = np.zeros(len(FEATURES))
+        names = self._reranker.names
+        total = np.zeros(len(names))
         rows = 0
         for text in texts:
             query, found = self.candidates(text)
             head = found.take(self.release.retrieval.rerank)
             if len(head.rows):
-                shares = self._reranker.contributions(features(self.index, query, head))
+                matrix = features(self.index, query, head)
+                asked = self._asked(query, head)
+                shares = self._reranker.contributions(matrix, head.fused, asked)
                 total += np.abs(shares[:, :-1]).sum(axis=0)
                 rows += len(shares)
-        return dict(zip(FEATURES, (total / rows).tolist(), strict=True)) if rows else {}
+        return dict(zip(names, (total / rows).tolist(), strict=True)) if rows else {}
+
+    def _asked(self, query: AnalysedQuery, found: Candidates) -> Asked:
+        """The same for a reranker that reads texts."""
+        documents = self.index.documents
+        return Asked(query.text, [documents[row] for row in found.rows.tolist()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,19 +16,21 @@ from predator.domain.documents import Document
 from predator.search.analyze import grams, terms
 from predator.search.forward import Floats, ForwardField
 from predator.search.lexical import LexicalIndex
+from predator.search.processor import detect_language
 from predator.search.vectors import VectorIndex
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysedQuery:
-    """A query as the index sees it: its terms, the ids and counts of the distinct ones, and
-    the ids of its distinct character trigrams."""
+    """A query as the index sees it: its terms, the ids and counts of the distinct ones, the ids
+    of its distinct character trigrams, and its language."""
 
     text: str
     terms: Sequence[str]
     term_ids: NDArray[np.int32]
     weights: Floats
     gram_ids: NDArray[np.int32]
+    language: str
 
 
 class Index:
@@ -35,12 +38,19 @@ class Index:
 
     Rows are append-only: a document that comes again gets a new row and its old one is
     withdrawn. One writer at a time, any number of readers.
+
+    Vectors of different encoders cannot be compared, so each encoder has a space of its own
+    (``spaces``, by the encoder's digest). ``vectors`` is the one that searches through this
+    object read: that of ``encoder``, which the index was made for. :meth:`seen_by` gives the
+    same index with another space in that place.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, encoder: str = "") -> None:
         self.documents: list[Document] = []
         self.lexical = LexicalIndex()
+        self.encoder = encoder
         self.vectors = VectorIndex(dimension)
+        self.spaces: dict[str, VectorIndex] = {encoder: self.vectors}
         self.all = ForwardField()
         self.title = ForwardField()
         self.title_grams = ForwardField()
@@ -71,11 +81,41 @@ class Index:
                 old = self._row_of.get(document.id)
                 if old is not None:
                     self.lexical.remove([old])
-                    self.vectors.remove(old)
+                    for space in self.spaces.values():
+                        space.remove(old)
                 self._row_of[document.id] = row
                 rows.append(row)
             self.lexical.commit()
             return rows
+
+    def seen_by(self, encoder: str) -> Index:
+        """This index as a release of ``encoder`` reads it; ``KeyError`` without such a space.
+
+        Everything is shared but the choice of ``vectors``, so a view costs nothing and sees
+        documents that come later. It keeps its space readable after :meth:`drop_space`.
+        """
+        view = copy.copy(self)
+        view.encoder, view.vectors = encoder, self.spaces[encoder]
+        return view
+
+    def open_space(self, encoder: str, dimension: int) -> VectorIndex:
+        """The space of ``encoder``, empty where there was none; withdrawals reach it from now."""
+        with self._lock:
+            if encoder not in self.spaces:
+                self.spaces[encoder] = VectorIndex(dimension)
+            return self.spaces[encoder]
+
+    def drop_space(self, encoder: str) -> None:
+        """Forget the space of ``encoder``; views that searches still hold stay readable."""
+        with self._lock:
+            dropped = self.spaces.pop(encoder, None)
+            if dropped is self.vectors:
+                self.vectors = VectorIndex(dropped.dimension)
+
+    def live_rows(self) -> NDArray[np.int64]:
+        """The rows of all documents that can be found, in no order."""
+        with self._lock:
+            return np.fromiter(self._row_of.values(), np.int64, len(self._row_of))
 
     def set_vectors(self, rows: Sequence[int], vectors: NDArray[np.float32]) -> None:
         """Fill in the dense side; rows withdrawn meanwhile are passed over."""
@@ -95,6 +135,7 @@ class Index:
             self._lookup(counts),
             np.asarray(list(counts.values()), np.float32),
             self._lookup(dict.fromkeys(grams(text))),
+            detect_language(text),
         )
 
     def known_term(self, term: str) -> bool:

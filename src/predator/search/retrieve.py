@@ -35,17 +35,26 @@ class Candidates:
         return self._pick(np.arange(min(count, len(self.rows))))
 
     def refused(self, parameters: RetrievalParameters) -> Candidates:
-        """The same rows under other fusion parameters: bit for bit what :func:`retrieve` gives.
+        """What :func:`retrieve` gives under other parameters, bit for bit, as long as they take
+        no more from either side than these candidates did.
 
         Serving and training share it, so that a model is never asked about scores that it has
         not learnt from.
         """
         # A floating-point sum depends on the order of its terms, so they always go by row.
-        by_row = self._pick(np.argsort(self.rows))
+        by_row = self._within(parameters.depth)
+        by_row = by_row._pick(np.argsort(by_row.rows))
         bm25 = by_row.all.bm25 + np.float32(parameters.title_boost) * by_row.title.bm25
         fused = fuse(parameters, bm25, by_row.cosine, by_row.bm25_rank, by_row.dense_rank)
         changed = replace(by_row, bm25=bm25, fused=fused)
         return changed._pick(np.lexsort((changed.rows, -fused)))
+
+    def _within(self, depth: int) -> Candidates:
+        """Those that a search of this depth finds."""
+        lexical = np.where(self.bm25_rank <= depth, self.bm25_rank, 0)
+        dense = np.where(self.dense_rank <= depth, self.dense_rank, 0)
+        ranked = replace(self, bm25_rank=lexical, dense_rank=dense)
+        return ranked._pick(np.flatnonzero((lexical > 0) | (dense > 0)))
 
     def _pick(self, order: NDArray[np.int64]) -> Candidates:
         def field(scores: FieldScores) -> FieldScores:
@@ -113,6 +122,7 @@ def retrieve(
     fused order does not exist (a kind that ignores one side) still come, last. Which rows come
     depends on ``depth`` and on whether the dense side is asked, on no other parameter.
     """
+    parameters = parameters.asked_in(query.language)
     lexical_rows, _ = index.lexical.search(query.terms, parameters.depth)
     if vector is None or parameters.fusion == "bm25":
         dense_rows = np.empty(0, np.int64)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predator.domain.documents import Collection, Document, Query
 from predator.domain.errors import InputError
-from predator.learning.splits import query_clusters, split_by_cluster
+from predator.domain.gold_set import GoldRow, GoldSet, Provenance, SplitRule
+from predator.learning.splits import query_clusters
 from predator.loop.labels import Labels
 from predator.search.processor import Processor, Rules
+from predator.simulation.roles import deal_roles
 
 LEAST_QUERIES = 20
 LEAST_TRAINING = 5
@@ -24,12 +26,16 @@ SHIFTED_SHARE = 0.5
 
 @dataclass(frozen=True)
 class LocalWorld:
-    """``waves`` of documents, the wave and role (training, live, gold) of every judged query."""
+    """``waves`` of documents, the wave and role (training, live, gold, aside) of every judged
+    query, and by which rule it got that role. Without ``provenance`` its Gold cannot be sealed.
+    """
 
     collection: Collection
     waves: Sequence[Sequence[Document]]
     wave_of: Mapping[str, int]
     role_of: Mapping[str, str]
+    split: SplitRule
+    provenance: Provenance | None = field(default=None, repr=False)
 
     @property
     def judgments(self) -> Mapping[str, Mapping[str, int]]:
@@ -66,7 +72,7 @@ class LocalWorld:
     def labels(self, wave: int, training: int, gold: int) -> Labels:
         """Judged queries about what has arrived. Nothing is learnt from judgments about the
         newest wave, generated queries must stand in: its training queries only watch."""
-        parts: dict[str, list[Query]] = {"training": [], "live": [], "gold": []}
+        parts: dict[str, list[Query]] = {"training": [], "live": [], "gold": [], "aside": []}
         for query in self._judged():
             number, role = self.wave_of[query.id], self.role_of[query.id]
             newest = number == wave and wave > 0
@@ -77,7 +83,23 @@ class LocalWorld:
             tuple(parts["live"]),
             tuple(parts["gold"][:gold]),
             self.judgments,
+            self._gold_set(parts["gold"][:gold]),
         )
+
+    def known_documents(self, wave: int) -> Sequence[str]:
+        """The ids of what has arrived with ``wave``: what judges of its questions could see."""
+        return [d.id for arrived in self.waves[: wave + 1] for d in arrived]
+
+    def _gold_set(self, queries: Sequence[Query]) -> GoldSet | None:
+        """A proposal: nobody has sealed it yet."""
+        about, judgments = self.provenance, self.judgments
+        if about is None:
+            return None
+        rows = tuple(
+            GoldRow(q.id, q.text, judgments[q.id], about.lineage[q.id], about.asked_at.get(q.id))
+            for q in queries
+        )
+        return GoldSet(self.collection.name, self.collection.digest, "", rows, self.split)
 
     def _judged(self) -> list[Query]:
         return [query for query in self.collection.queries if query.id in self.wave_of]
@@ -109,13 +131,13 @@ def plan_world(
     vectors: NDArray[np.float32],
     queries: Sequence[Query],
     seed: int,
+    provenance: Provenance | None = None,
 ) -> LocalWorld:
     """Deal the documents into waves, and into roles the answerable ``queries`` ([n] vectors).
 
     A collection that names its arrivals keeps them. Otherwise whole categories are held back as
-    the second wave, so that new documents bring new vocabulary. The roles are split by query
-    cluster; a collection's own ``test`` split is its Gold. Raises ``InputError`` where that
-    leaves a role without queries.
+    the second wave, so that new documents bring new vocabulary. The roles are those of
+    :func:`deal_roles`. Raises ``InputError`` where they leave one without queries.
     """
     rng = np.random.default_rng(seed)
     judgments = judged(collection)
@@ -123,7 +145,7 @@ def plan_world(
     clusters = query_clusters(vectors, seed)
     order = rng.permutation(len(queries))
     shuffled = [queries[i] for i in order]
-    role_of = _roles(collection, queries, clusters, rng)
+    role_of, split = deal_roles(collection, queries, clusters, rng, seed, provenance)
     if missing := {"training", "live", "gold"}.difference(role_of.values()):
         raise InputError(
             f"the judged queries leave none for the role {sorted(missing)[0]!r}",
@@ -138,7 +160,8 @@ def plan_world(
             )
             for query in queries
         }
-        return LocalWorld(replace(collection, queries=shuffled), waves, wave_of, role_of)
+        asked = replace(collection, queries=shuffled)
+        return LocalWorld(asked, waves, wave_of, role_of, split, provenance)
 
     planned = world(waves)
     first, last = (planned.labels(wave, len(queries), 1) for wave in (0, len(waves) - 1))
@@ -146,26 +169,6 @@ def plan_world(
         return planned
     # Whatever is new, nothing would be left to learn from, or to compare it with: no shift then.
     return world([list(collection.documents)])
-
-
-def _roles(
-    collection: Collection,
-    queries: Sequence[Query],
-    clusters: NDArray[np.int64],
-    rng: np.random.Generator,
-) -> dict[str, str]:
-    test, train = collection.splits.get("test"), collection.splits.get("train")
-    if test and train:
-        rest = np.asarray([i for i, q in enumerate(queries) if q.id not in test], np.int64)
-        parts = split_by_cluster(clusters[rest], [0.7, 0.3], rng)
-        roles = {q.id: "gold" for q in queries if q.id in test}
-        roles.update(
-            {queries[i].id: ("training", "live")[p] for i, p in zip(rest, parts, strict=True)}
-        )
-        return roles
-    parts = split_by_cluster(clusters, [0.5, 0.2, 0.3], rng)
-    names = ("training", "live", "gold")
-    return {query.id: names[part] for query, part in zip(queries, parts, strict=True)}
 
 
 def _waves(

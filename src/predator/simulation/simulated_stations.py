@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from predator.contours.meaning import GATE_PROFILES
 from predator.domain.canonical import canonical_json, sha256_hex
 from predator.domain.errors import PredatorError
 from predator.domain.verdicts import WatchDecision
@@ -117,6 +118,7 @@ class SimulatedStations:
             options.ndcg_delta_rel_min, options.category_delta_rel_min,
             options.latency_delta_rel_max, options.latency_floor_ms,
             options.cost_per_1k_usd_max, options.alpha, options.power,
+            GATE_PROFILES[options.gate_profile],
         )  # fmt: skip
         inputs = deciders.evaluate_inputs(
             candidate, baseline, ["simulated"] * truth.queries, Measured(10.0, 10.0, 0.01), gates

@@ -39,6 +39,6 @@ def student_test(gain: float, standard_error: float, freedom: float, alpha: floa
     return GainTest(
         ci_low=gain - half_width,
         ci_high=gain + half_width,
-        lower_bound=gain - float(stdtrit(freedom, 1 - alpha)) * standard_error,
+        lower_bound=gain + float(stdtrit(freedom, alpha)) * standard_error,
         p_value=float(stdtr(freedom, -statistic)),
     )

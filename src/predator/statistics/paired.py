@@ -81,7 +81,7 @@ def power_at(n: int, sd_rel: float, effect_rel: float, alpha: float) -> float:
         raise ValueError(f"{n} paired queries, at least 2 needed")
     open_unit("alpha", alpha)
     shift = positive("effect_rel", effect_rel) * math.sqrt(n) / positive("sd_rel", sd_rel)
-    critical = float(stdtrit(n - 1, 1 - alpha))
+    critical = -float(stdtrit(n - 1, alpha))
     # The noncentral t is numerically empty far out; there the answer is 1 to every digit.
     return 1.0 if shift - critical > 30 else 1.0 - float(nctdtr(n - 1, shift, critical))
 

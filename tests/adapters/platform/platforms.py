@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,16 +16,20 @@ from fastapi import FastAPI
 from predator.adapters.gitops.bare_git import BareGit
 from predator.adapters.object_store.folder import FolderObjectStore
 from predator.domain.release import Release, RetrievalParameters
+from predator.loop.bundle import restore_encoder
 from predator.loop.desired_state import DesiredState
 from predator.loop.replica import keep_release
 from predator.ports.gitops import GitOps
 from predator.ports.object_store import ObjectStore
 from predator.search.analyze import SCHEMA
 from predator.search.desired import Holdback, LiveRelease
+from predator.search.encoder.background import BackgroundEncoder
+from predator.search.encoder.onnx_encoder import OnnxEncoder
+from predator.search.encoder.vector_cache import VectorCache
 from predator.search.processor import DEFAULT_ENTITIES, Rules
 from predator.search.serving.app import create_app
-from predator.search.serving.ingest import VectorSource
 from predator.search.serving.platform import OnVectors, Platform, Seams
+from predator.search.serving.spaces import Dense, VectorSource
 from tests.search.fakes import HashedEncoder
 
 TOKEN = "t" * 64
@@ -36,6 +40,7 @@ class AtOnce:
     """Vectors before ``submit`` returns."""
 
     backlog = 0
+    failed = 0
 
     def __init__(self, on_vectors: OnVectors) -> None:
         self._on_vectors = on_vectors
@@ -72,10 +77,15 @@ class Place:
     def desired(self) -> DesiredState:
         return DesiredState(self.gitops, CONTOUR)
 
-    def release(self, reranker: str | None = None, **retrieval: object) -> Release:
+    def release(
+        self,
+        reranker: str | None = None,
+        encoder: str = HashedEncoder.digest,
+        **retrieval: object,
+    ) -> Release:
         """A release kept in the object store; what tells it apart are its parameters."""
         parameters = RetrievalParameters(**retrieval)  # type: ignore[arg-type]
-        release = Release(HashedEncoder.digest, SCHEMA, self.rules, parameters, reranker)
+        release = Release(encoder, SCHEMA, self.rules, parameters, reranker)
         keep_release(self.objects, release)
         return release
 
@@ -85,11 +95,22 @@ class Place:
             LiveRelease(version, digest, "tests"), held, version, {"Cycle": "t", "Step": version}
         )
 
-    def platform(self) -> Platform:
+    def dense_of(self, digest: str) -> Dense:
+        """An exported encoder out of the object store, its vectors made by a process."""
+        files = restore_encoder(self.objects, digest, self.folder / "restored" / digest)
+        cache = VectorCache(self.folder / "vectors" / digest[:16], files.dim)
+
+        def background(on_vectors: OnVectors) -> VectorSource:
+            return BackgroundEncoder(files, on_vectors, cache)
+
+        return Dense(OnnxEncoder(files), background)
+
+    def platform(self, dense_of: Callable[[str], Dense] | None = None) -> Platform:
+        """The platform, founded with the hashed encoder."""
         return Platform(
             Seams(
                 self.database, self.objects, self.gitops, CONTOUR, HashedEncoder(), at_once,
-                self.rules, b"tests",
+                self.rules, b"tests", dense_of or self.dense_of,
             )
         )  # fmt: skip
 

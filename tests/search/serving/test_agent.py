@@ -230,6 +230,30 @@ def test_swaps_under_load_never_show_a_mixture(world: World) -> None:
     assert answered[0] > 100
 
 
+def test_a_flip_does_not_wait_for_a_release_that_is_being_loaded(world: World) -> None:
+    """An encoder is restored in seconds; whoever takes a bad release back has none to give."""
+    world.deploy(1)
+    world.deploy(2)
+    loading, flipped = threading.Event(), threading.Event()
+
+    def slow(_: str) -> None:
+        loading.set()
+        assert flipped.wait(10)
+
+    world.on_load = slow
+    world.push(3)
+    stepper = threading.Thread(target=world.agent.step)
+    stepper.start()
+    assert loading.wait(10)
+    flipper = threading.Thread(target=world.agent.flip, args=(digest(1),))
+    flipper.start()
+    flipper.join(10)
+    assert world.live == digest(1)
+    flipped.set()
+    stepper.join()
+    assert world.live == digest(1)  # it holds until git catches up
+
+
 def test_two_that_step_at_once_end_at_the_head(world: World) -> None:
     world.deploy(1)
     for number in range(2, 20):

@@ -474,6 +474,7 @@ class TestOperations:
             "etl_pending": 0,
             "etl_backlog_s": 0.0,
             "vector_backlog": 0,
+            "preparing": [],
         }
 
     def test_metrics_can_be_scraped(self, client: TestClient, place: Place) -> None:

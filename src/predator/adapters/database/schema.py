@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from predator.domain.errors import PredatorError
 from predator.locks import file_lock
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in ``migrations/versions``; kept here so that opening needs no Alembic."""
 
 VERSION_TABLE = "predator_schema_version"

@@ -216,3 +216,25 @@ notices = Table(
     sqlite_autoincrement=True,
 )
 """The outbox: ``delivered_at`` is null until the receiver took the notice."""
+
+gold_readings = Table(
+    "gold_readings",
+    metadata,
+    _number(),
+    Column("gold_set", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("reading", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("alpha", Double, nullable=False),
+    Column("level", Double, nullable=False),
+    Column("discovered", Text, nullable=False),
+    Column("spent", Double, nullable=False),
+    Column("remaining", Double, nullable=False),
+    Column("reserved_at", Double, nullable=False),
+    Column("discovery", Boolean),
+    Column("settled_at", Double),
+    UniqueConstraint("gold_set", "key", name="gold_readings_key"),
+    UniqueConstraint("gold_set", "reading", name="gold_readings_reading"),
+    sqlite_autoincrement=True,
+)
+"""Readings of Gold sets; ``discovery`` is null until the reading is settled."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from predator.adapters.platform.revisions import covers
 from predator.domain.errors import PredatorError
-from predator.ports.deployer import Deployment
+from predator.ports.deployer import Deployment, Look
 from predator.ports.gitops import GitOps
 from predator.search.serving.agent import Agent
 
@@ -26,10 +26,11 @@ class MemoryDeployer:
             self._agent.detail,
         )
 
-    def wait(self, revision: str, timeout_s: float) -> Deployment:
+    def wait(self, revision: str, timeout_s: float, look: Look = lambda _found: None) -> Deployment:
         """What serves now, where that is ``revision`` or a later one; ``PredatorError`` if not."""
         found = self.status()
         if not found.healthy or not covers(self._gitops, found.revision, revision):
+            look(found)
             raise PredatorError(
                 f"revision {revision[:12]} was not applied within {timeout_s:g} s"
                 + (f": {found.detail}" if found.detail else "")

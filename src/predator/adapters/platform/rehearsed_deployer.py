@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from predator.domain.errors import PredatorError
 from predator.loop.desired_state import DesiredState
-from predator.ports.deployer import Deployment
+from predator.ports.deployer import Deployment, Look
 
 
 class RehearsedDeployer:
@@ -19,7 +19,12 @@ class RehearsedDeployer:
             raise PredatorError("the GitOps repository is empty")
         return Deployment(self._desired.read(revision).release.digest, revision, True)
 
-    def wait(self, revision: str, timeout_s: float) -> Deployment:  # noqa: ARG002 - no time passes
+    def wait(
+        self,
+        revision: str,
+        timeout_s: float,  # noqa: ARG002 - no time passes
+        look: Look = lambda _found: None,  # noqa: ARG002 - and there is nothing to see
+    ) -> Deployment:
         found = self.status()
         known = {commit.revision for commit in self._desired.gitops.log(1_000_000)}
         if revision not in known:

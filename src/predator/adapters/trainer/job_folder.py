@@ -26,7 +26,7 @@ from predator.adapters.trainer.attempt import Attempt
 from predator.adapters.trainer.naming import Order, one_line
 from predator.domain.errors import IntegrityError
 from predator.locks import sync_folder
-from predator.loop.job_child import ABOUT, INPUTS, OUTPUTS, PROGRESS, replace_file
+from predator.loop.job_child import ABOUT, CHECKPOINT, INPUTS, OUTPUTS, PROGRESS, replace_file
 from predator.ports.trainer import JobState, JobStatus
 
 _OUTCOME, _ALIVE = "outcome.json", "alive"
@@ -129,8 +129,10 @@ class JobFolder:
         return True
 
     def drop(self, *, outputs: bool) -> None:
-        """Free the room of an ended job: its inputs, and with ``outputs`` what it made."""
+        """Free the room of an ended job: its inputs and where it would have gone on, and with
+        ``outputs`` what it made."""
         shutil.rmtree(self.path / INPUTS, ignore_errors=True)
+        shutil.rmtree(self.path / CHECKPOINT, ignore_errors=True)
         if outputs:
             for attempt in self.attempts():
                 shutil.rmtree(attempt.folder / OUTPUTS, ignore_errors=True)

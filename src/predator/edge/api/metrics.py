@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from predator.domain.errors import PredatorError
 from predator.domain.governance import CycleEntry
+from predator.edge.api.gold_metrics import gold_metrics
 from predator.loop.operator import Operator
 from predator.loop.operator_views import State
 
@@ -59,6 +60,7 @@ class _Stores(Collector):
         yield from _of_states(states)
         yield from self._read(missing, "register", lambda: list(self._of_cycles()))
         yield from self._read(missing, "flows", lambda: [self._of_flows()])
+        yield from self._read(missing, "gold", lambda: list(gold_metrics(self._operator.desk)))
         yield missing
 
     def _read(

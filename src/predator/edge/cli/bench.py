@@ -13,16 +13,18 @@ from rich.console import Console
 from rich.table import Table
 
 from predator.bootstrap.home import Home
-from predator.bootstrap.platform import collection_of, objects_of, process
+from predator.bootstrap.learning import learner_of
+from predator.bootstrap.platform import collection_of, first_retrieval, objects_of, process
 from predator.bootstrap.ring import gates_of
-from predator.domain.documents import Collection
+from predator.domain.documents import Collection, Document
 from predator.domain.errors import InputError
-from predator.domain.release import Release, RetrievalParameters
+from predator.domain.release import Release
 from predator.edge.cli.options import check_writable, settings_from, write_json
 from predator.edge.cli.progress import ConsoleProgress
 from predator.learning.categories import learn_rules
 from predator.loop import benchmark
-from predator.loop.replica import Replica
+from predator.loop.bundle import keep_encoder
+from predator.loop.replica import Replica, keep_release
 from predator.search.analyze import SCHEMA
 from predator.search.encoder.onnx_encoder import OnnxEncoder
 from predator.simulation.local_world import LEAST_QUERIES, judged
@@ -34,9 +36,13 @@ def relevance(
     missing_docs: str,
     seed: int | None,
     pairs: Sequence[str],
+    labels: str,
+    cycles: int,
 ) -> None:
     """Run the learning part on a collection and print one table."""
     started = time.monotonic()
+    if labels not in ("judgments", "none"):
+        raise InputError(f"--labels cannot be {labels!r:.40}", cure="use judgments or none")
     settings = settings_from(pairs, seed=seed)
     check_writable(json_file)
     home, progress = Home(settings), ConsoleProgress()
@@ -58,16 +64,29 @@ def relevance(
     cores = min(4, os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as scratch:
         objects = objects_of(Path(scratch))
+        keep_encoder(objects, files)
         encode = home.encode_all(files, progress, "encoding documents", cores)
-        replica = Replica.of(documents, OnnxEncoder(files), encode, objects)
-        base = Release(files.digest, SCHEMA, objects.put(rules.dump()), RetrievalParameters())
+        encoder, others = OnnxEncoder(files), home.encoder_of(objects, progress)
+
+        def replica_of(some: Sequence[Document]) -> Replica:
+            return Replica.of(some, encoder, encode, objects, others)
+
+        live = Release(files.digest, SCHEMA, objects.put(rules.dump()), first_retrieval(files))
+        keep_release(objects, live)
         bench = benchmark.Bench(
-            replica, base, queries, judgments, gates_of(settings), settings.cpu_hour_usd,
-            settings.seed, cores, progress,
+            replica_of(documents), live, queries, judgments, gates_of(settings),
+            settings.cpu_hour_usd, settings.seed, progress,
+            learner_of(settings, home, cores, progress), replica_of,
+            settings.training_queries + settings.gold_queries,
         )  # fmt: skip
         progress.station("learn and judge")
         table = benchmark.relevance_table(
-            bench, collection.splits, settings.gold_queries, settings.training_queries
+            bench,
+            collection.splits,
+            settings.gold_queries,
+            settings.training_queries,
+            labels="none" if labels == "none" else "judgments",
+            cycles=cycles,
         )
     progress.close()
     result = _result(collection, table, time.monotonic() - started)
@@ -106,8 +125,11 @@ def _show(result: dict[str, Any], console: Console) -> None:
             f"promoted over {over['system']}, the best row that learns nothing: {over['rel']:+.1%} "
             f"(95% CI {over['ci_low']:+.1%} … {over['ci_high']:+.1%}, paired)"
         )
-    console.print(
-        f"verdict against the live {benchmark.LIVE}: [bold]{result['verdict']}[/], "
-        f"{result['reason']}"
-    )
+    for name, reason in result["left_out"].items():
+        console.print(f"left out: {name}, {reason}")
+    for number, cycle in enumerate(result["cycles"], start=1):
+        console.print(
+            f"cycle {number}, {cycle['submitted']} against the live release: "
+            f"[bold]{cycle['verdict']}[/], {cycle['reason']}"
+        )
     console.print(f"promoted: {result['chosen']}; took {result['duration_s']:.0f} s")

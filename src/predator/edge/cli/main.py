@@ -123,12 +123,18 @@ def bench_relevance(
     json_file: Json = None,
     missing_docs: MissingDocs = "error",
     seed: Annotated[int | None, typer.Option(min=0)] = None,
+    labels: Annotated[
+        str, typer.Option(help="judgments, or none: learn from the documents alone.")
+    ] = "judgments",
+    cycles: Annotated[
+        int, typer.Option(min=1, max=20, help="Turns, each from what the last one promoted.")
+    ] = 1,
     set_: Set = None,
 ) -> None:
     """What the learning part gains on a collection, without users (default: docstrings)."""
     from predator.edge.cli.bench import relevance
 
-    relevance(folder, json_file, missing_docs, seed, set_ or [])
+    relevance(folder, json_file, missing_docs, seed, set_ or [], labels, cycles)
 
 
 @bench.command("latency")

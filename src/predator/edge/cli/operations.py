@@ -9,12 +9,14 @@ import typer
 from predator.edge.cli.given import Actor, AsJson, Contour, CycleId, Set
 
 audit = typer.Typer(help="What was done, and whether the record holds.", no_args_is_help=True)
+gold = typer.Typer(help="The questions that decide.", no_args_is_help=True)
 token = typer.Typer(help="Who may call the admin API.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands into the command line."""
     app.add_typer(audit, name="audit")
+    app.add_typer(gold, name="gold")
     app.add_typer(token, name="token")
     for command in (state, releases, experiments, notices, admin):
         app.command()(command)
@@ -56,6 +58,14 @@ def admin(
     from predator.edge.cli.admin import serve_admin
 
     serve_admin(set_ or [], with_parent=with_parent)
+
+
+@gold.command("show")
+def gold_show(as_json: AsJson = False, set_: Set = None) -> None:
+    """The Gold set: version, seal, who judged it, how it was split off, how stale it is."""
+    from predator.edge.cli.gold import show_gold
+
+    show_gold(as_json, set_ or [])
 
 
 @audit.command("verify")

@@ -19,7 +19,8 @@ import numpy as np
 
 from predator.bootstrap.governed import Stores, stores_of
 from predator.bootstrap.home import Home, Run
-from predator.bootstrap.optimizer import Optimizer, finished, worker_of, write_labels
+from predator.bootstrap.labels import provenance_of
+from predator.bootstrap.optimizer import Optimizer, finished, worker_of
 from predator.bootstrap.platform import FIRST_VERSION, collection_of, found_platform
 from predator.bootstrap.ring import quality_gates_of, ring_of, sources_of
 from predator.config import SECRETS, Settings, load_contour
@@ -32,6 +33,7 @@ from predator.edge.cli.story import Stage, story
 from predator.edge.cli.summary import print_summary, to_json
 from predator.learning.categories import learn_rules
 from predator.loop.cycle import Outcome
+from predator.loop.gold_sets import write_private
 from predator.ports.runtime import Flow
 from predator.search.encoder.onnx_encoder import OnnxEncoder
 from predator.simulation.local_world import LocalWorld, answerable, plan_world
@@ -149,7 +151,11 @@ def _prepare(
     files = home.encoder_files(progress.note)
     rules = learn_rules(collection.documents, settings.seed)
     vectors = home.encode_all(files, progress, "encoding queries", 2)([q.text for q in queries])
-    world = plan_world(collection, rules, np.asarray(vectors), queries, settings.seed)
+    world = plan_world(
+        collection, rules, np.asarray(vectors), queries, settings.seed,
+        provenance_of(data, collection),
+    )  # fmt: skip
+    progress.note(f"Gold is split off by {world.split.by}: {world.split.why}")
     asked = {**arguments, "content": collection.digest}
     unfinished = None if fresh else home.unfinished(asked)
     if unfinished is not None:
@@ -169,17 +175,16 @@ def _bring_up(ground: _Ground, stack: ExitStack) -> Stage:
     url = platform.wait_ready()
     ground.home.point_current(run)
     progress.note(f"{url} (API: {url}/docs, metrics: {url}/metrics)")
-    world_file = run.folder / "world.json"
-    world_file.write_text(json.dumps({"groups": ground.world.questions()}))
-    last = len(ground.world.waves) - 1
-    write_labels(run, ground.world.labels(last, settings.training_queries, settings.gold_queries))
+    groups = {"groups": ground.world.questions()}
+    write_private(run.folder / "world.json", json.dumps(groups).encode())
     stores: Stores = stores_of(settings)
     stack.callback(stores.database.close)
     ring = ring_of(settings, run, url, stores, progress)
     sources = sources_of(settings, run, OnnxEncoder(ground.files), ground.files, progress)
     gates = quality_gates_of(settings)
-    stage = Stage(settings, run.folder, ground.world, ring, sources, gates, url, stores, progress)
+    stage = Stage(settings, run, ground.world, ring, sources, gates, url, stores, progress)
     stack.callback(stage.stop)
+    stage.sealed(min(1, len(ground.world.waves) - 1))  # what the first cycle is about
     return stage
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from predator.bootstrap.governed import Stores
+from predator.bootstrap.home import Run
+from predator.bootstrap.labels import seal_labels
 from predator.config import Settings
 from predator.domain.errors import PredatorError
 from predator.domain.readings import Reading, Value
@@ -41,7 +42,7 @@ class Stage:
     def __init__(
         self,
         settings: Settings,
-        folder: Path,
+        run: Run,
         world: LocalWorld,
         ring: Ring,
         sources: Sources,
@@ -52,12 +53,17 @@ class Stage:
     ) -> None:
         self.settings, self.ring, self.sources, self.gates = settings, ring, sources, gates
         self.world, self.url, self.progress, self.stores = world, url, progress, stores
-        self._folder = folder
+        self.run = run
         self._users: UsersProcess | None = None
         self._wave = 0
 
     def labels(self, wave: int) -> Labels:
         return self.world.labels(wave, self.settings.training_queries, self.settings.gold_queries)
+
+    def sealed(self, wave: int) -> Labels:
+        """The same with a sealed Gold set, which supersedes that of the wave before; what the
+        platform's optimizer goes by from now on."""
+        return seal_labels(self.run, self.labels(wave), self.world.known_documents(wave))
 
     def situate(self, wave: int) -> None:
         """What users ask about from now on."""
@@ -73,7 +79,7 @@ class Stage:
                 "users", f"{settings.rate_per_s:g} searches a second, simulated, over HTTP"
             )
             self._users = UsersProcess(
-                self.url, self._folder / "world.json", self._folder / "users.log",
+                self.url, self.run.folder / "world.json", self.run.folder / "users.log",
                 rate=settings.rate_per_s, users=settings.users, seed=settings.seed,
                 mix=self.world.mix(self._wave),
             )  # fmt: skip
@@ -111,14 +117,16 @@ def story(stage: Stage, runtime: Runtime, cycles: int) -> Json:
             )
         )
         stage.situate(wave)
+        labels = stage.sealed(wave)
         record = _record(stage, runtime, f"cycle:{number}", situation.trigger, LOOP)
         stage.progress.station("cycle", f"{record.cycle_id} ({number + 1} of {cycles})")
         stage.warm_up()
-        stations = RealStations(stage.sources, stage.labels(wave), situation, stage.gates)
+        stations = RealStations(stage.sources, labels, situation, stage.gates)
         outcomes.append(turn(record, stations).to_json())
     stage.warm_up()
+    labels = stage.sealed(wave)
     record = _record(stage, runtime, "drill", {"type": "drill"}, DRILL)
-    stations = RealStations(stage.sources, stage.labels(wave), situation, stage.gates)
+    stations = RealStations(stage.sources, labels, situation, stage.gates)
     return {"outcomes": outcomes, "drill": drill(record, stations)}
 
 

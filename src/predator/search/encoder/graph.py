@@ -1,13 +1,15 @@
-"""BERT with mean pooling and L2 normalisation as one ONNX graph, built without torch.
+"""BERT as one ONNX graph, built without torch: with mean pooling and L2 normalisation a sentence
+encoder, with two means that are compared a cross-encoder.
 
 Attention and the bias of the GELU are ONNX Runtime's fused operators (``com.microsoft``): they
 quantise to fewer, larger integer kernels. Everything else is plain ONNX.
-Source: Devlin et al. 2019 (BERT), Reimers and Gurevych 2019 (mean pooling).
+Source: Devlin et al. 2019 (BERT), Reimers and Gurevych 2019 (mean pooling), Nogueira and Cho 2019
+(query and document read together).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +53,12 @@ class BertShape:
             yield from _pair(f"{prefix}.output.dense", (hidden, inner), hidden)
             yield from _pair(f"{prefix}.output.LayerNorm", (hidden,), hidden)
 
+    def head(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Name and shape of what a cross-encoder has on top."""
+        yield from _pair("head", (self.hidden, 1), 1)
+
     def parameters(self) -> int:
-        """How many numbers those weights hold."""
+        """How many numbers the weights without the head hold."""
         return sum(int(np.prod(shape)) for _, shape in self.tensors())
 
 
@@ -66,30 +72,59 @@ def build_graph(shape: BertShape, weights: Weights) -> Any:
 
     ``weights`` holds at least ``shape.tensors()``.
     """
-    from onnx import TensorProto, helper
+    from onnx import TensorProto
 
     graph = _Graph(weights, shape.epsilon)
-    mask = graph.node("Cast", "attention_mask", to=TensorProto.INT32)
-    x = _embed(graph)
-    for layer in range(shape.layers):
-        x = _layer(graph, f"encoder.layer.{layer}", x, mask, shape.heads)
+    x = _encode(graph, shape)
     # The direction of the mean is that of the sum, so pooling is one product with the mask.
     row = graph.node("Cast", "attention_mask", to=TensorProto.FLOAT)
     row = graph.node("Unsqueeze", row, graph.integers(1))
     total = graph.node("Squeeze", graph.node("MatMul", row, x), graph.integers(1))
     graph.node("LpNormalization", total, output="embedding", axis=-1, p=2)
 
-    inputs = [
-        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "seq"])
-        for name in ("input_ids", "attention_mask")
-    ]
-    output = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", shape.hidden])
+    return _model(graph, "sentence_encoder", _TEXT, ["batch", shape.hidden])
+
+
+def build_pair_graph(shape: BertShape, weights: Weights) -> Any:
+    """The ``onnx.ModelProto`` of a cross-encoder: (``input_ids``, ``attention_mask``,
+    ``token_type_ids``: int64 [batch, seq]) → ``logit``: float32 [batch], higher is more relevant.
+
+    The logit is a weighted cosine of the two segments' means, each over tokens that have seen the
+    other segment: Σ head.weight · û · v̂ + head.bias. ``weights`` holds at least
+    ``shape.tensors()`` and ``shape.head()``; there are two segments.
+    """
+    from onnx import TensorProto
+
+    graph = _Graph(weights, shape.epsilon)
+    x = _encode(graph, shape, segments=True)
+    mask, types = (
+        graph.node("Cast", name, to=TensorProto.FLOAT) for name in ("attention_mask", _SEGMENT)
+    )
+    document = graph.node("Mul", mask, types)
+    means = []
+    for part in (graph.node("Sub", mask, document), document):
+        total = graph.node("MatMul", graph.node("Unsqueeze", part, graph.integers(1)), x)
+        means.append(graph.node("LpNormalization", total, axis=-1, p=2))
+    product = graph.node("MatMul", graph.node("Mul", *means), graph.weight("head.weight"))
+    logit = graph.node("Add", product, graph.weight("head.bias"))
+    graph.node("Squeeze", logit, graph.integers(1, 2), output="logit")
+    return _model(graph, "cross_encoder", (*_TEXT, _SEGMENT), ["batch"])
+
+
+_TEXT, _SEGMENT = ("input_ids", "attention_mask"), "token_type_ids"
+
+
+def _model(graph: _Graph, name: str, inputs: Sequence[str], output: Sequence[str | int]) -> Any:
+    """The model of a graph whose last node makes its output of shape ``output``."""
+    from onnx import TensorProto, helper
+
+    last = graph.nodes[-1].output[0]
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
-            "sentence_encoder",
-            inputs,
-            [output],
+            name,
+            [helper.make_tensor_value_info(i, TensorProto.INT64, ["batch", "seq"]) for i in inputs],
+            [helper.make_tensor_value_info(last, TensorProto.FLOAT, list(output))],
             graph.initializers,
             value_info=graph.types,
         ),
@@ -101,18 +136,30 @@ def build_graph(shape: BertShape, weights: Weights) -> Any:
     return model
 
 
-def _embed(graph: _Graph) -> str:
+def _encode(graph: _Graph, shape: BertShape, *, segments: bool = False) -> str:
+    from onnx import TensorProto
+
+    mask = graph.node("Cast", "attention_mask", to=TensorProto.INT32)
+    x = _embed(graph, segments=segments)
+    for layer in range(shape.layers):
+        x = _layer(graph, f"encoder.layer.{layer}", x, mask, shape.heads)
+    return x
+
+
+def _embed(graph: _Graph, *, segments: bool) -> str:
     words = graph.node("Gather", graph.weight("embeddings.word_embeddings.weight"), "input_ids")
     # One text, one segment: its row joins the positions. Slice, not Gather over a Range, which
     # ONNX Runtime's optimiser rewrites wrongly.
-    table = (
-        graph.weights["embeddings.position_embeddings.weight"]
-        + graph.weights["embeddings.token_type_embeddings.weight"][0]
-    )
+    types = graph.weights["embeddings.token_type_embeddings.weight"]
+    table = graph.weights["embeddings.position_embeddings.weight"] + types[0]
     length = graph.node("Shape", "input_ids", start=1, end=2)
     zero = graph.integers(0)
     positions = graph.node("Slice", graph.constant("positions", table), zero, length, zero)
-    return graph.norm(graph.node("Add", words, positions), "embeddings.LayerNorm")
+    total = graph.node("Add", words, positions)
+    if segments:  # the first segment's row is in the positions already
+        rows = graph.constant("segments", types - types[0])
+        total = graph.node("Add", total, graph.node("Gather", rows, "token_type_ids"))
+    return graph.norm(total, "embeddings.LayerNorm")
 
 
 def _layer(graph: _Graph, prefix: str, x: str, mask: str, heads: int) -> str:

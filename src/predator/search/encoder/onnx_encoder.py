@@ -88,7 +88,7 @@ class OnnxEncoder:
                     files = self._files
                     self._loaded = (
                         _tokenizer(files.tokenizer(), files.max_tokens),
-                        _session(files.model(), self._threads),
+                        open_session(files.model(), self._threads),
                     )
         return self._loaded
 
@@ -110,7 +110,8 @@ def _tokenizer(data: bytes, max_tokens: int) -> Any:
     return tokenizer
 
 
-def _session(model: bytes, threads: int) -> Any:
+def open_session(model: bytes, threads: int) -> Any:
+    """ONNX Runtime's session on the CPU, tuned for runs of one text."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -8,38 +8,19 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from predator.domain.documents import Document
 from predator.domain.errors import PredatorError
 from predator.search.index import Index
 from predator.search.processor import Processor
 from predator.search.serving.instruments import Instruments
+from predator.search.serving.spaces import Spaces, embedding_text
 from predator.search.serving.store import Store
+
+__all__ = ["Ingest", "embedding_text"]
 
 BATCH = 64
 """Documents indexed at a time: small, so that searches in between stay quick."""
-
-
-def embedding_text(document: Document) -> str:
-    """What the encoder sees of a document."""
-    return f"{document.title}. {document.text}" if document.title else document.text
-
-
-class VectorSource(Protocol):
-    """Makes vectors behind the index's back and calls back with them (``BackgroundEncoder``)."""
-
-    @property
-    def backlog(self) -> int:
-        """Texts that a vector may still come for."""
-        ...
-
-    def submit(self, keys: Sequence[int], texts: Sequence[str]) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class Ingest:
@@ -50,11 +31,11 @@ class Ingest:
         store: Store,
         index: Index,
         processor: Processor,
-        encoder: VectorSource,
+        spaces: Spaces,
         instruments: Instruments,
     ) -> None:
         self._store, self._index, self._processor = store, index, processor
-        self._encoder, self._instruments = encoder, instruments
+        self._spaces, self._instruments = spaces, instruments
         self._queue: queue.Queue[tuple[float, list[Document]] | None] = queue.Queue()
         self._oldest: float | None = None
         self._pending = 0
@@ -142,8 +123,4 @@ class Ingest:
             return
         rows = self._index.add(documents)
         self._instruments.documents.set(len(self._index))
-        self._encoder.submit(rows, [embedding_text(document) for document in documents])
-
-    def on_vectors(self, rows: Sequence[int], vectors: NDArray[np.float32]) -> None:
-        """Called by the encoder's thread as vectors come in."""
-        self._index.set_vectors(rows, vectors)
+        self._spaces.submit(rows, documents)

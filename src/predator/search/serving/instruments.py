@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from predator.search.serving.spaces import Filling
 
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 2.0, 5.0)
 
@@ -51,7 +56,25 @@ class Instruments:
         )
         self.vector_backlog = Gauge(
             "predator_vector_backlog_documents",
-            "Indexed documents still without a vector",
+            "Documents on their way to a vector of the live release's encoder",
+            registry=self.registry,
+        )
+        self.space_documents = Gauge(
+            "predator_vector_space_documents",
+            "Documents that have a vector, by encoder",
+            ["encoder"],
+            registry=self.registry,
+        )
+        self.space_complete = Gauge(
+            "predator_vector_space_complete",
+            "1 where the releases of an encoder may serve",
+            ["encoder"],
+            registry=self.registry,
+        )
+        self.space_eta_s = Gauge(
+            "predator_vector_space_eta_seconds",
+            "Time until an encoder has embedded all documents, NaN while unknown",
+            ["encoder"],
             registry=self.registry,
         )
         self.index_errors = Counter(
@@ -68,6 +91,17 @@ class Instruments:
             "Times the live release was swapped",
             registry=self.registry,
         )
+
+    def spaces(self, found: Iterable[Filling], expected: Collection[str]) -> None:
+        """How far each space is; releases still wait for those of the ``expected`` encoders."""
+        for gauge in (self.space_documents, self.space_complete, self.space_eta_s):
+            gauge.clear()
+        for space in found:
+            waited_for = space.encoder in expected
+            eta_s = space.eta_s if waited_for else 0.0
+            self.space_documents.labels(space.encoder).set(space.done)
+            self.space_complete.labels(space.encoder).set(not waited_for)
+            self.space_eta_s.labels(space.encoder).set(math.nan if eta_s is None else eta_s)
 
     def expose(self) -> bytes:
         """Prometheus text format."""

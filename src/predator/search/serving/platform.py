@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from predator.domain.documents import Document
 from predator.domain.errors import PredatorError
@@ -23,26 +21,41 @@ from predator.search.index import Index
 from predator.search.processor import Processor, Rules
 from predator.search.rerank import load_reranker
 from predator.search.serving.agent import Agent, load_release, warm_up
-from predator.search.serving.ingest import Ingest, VectorSource
+from predator.search.serving.ingest import Ingest
 from predator.search.serving.instruments import Instruments
 from predator.search.serving.recorder import Recorder
 from predator.search.serving.routing import Routing
 from predator.search.serving.schemas import (
     Hit,
     NewDocument,
+    Preparing,
     Readiness,
     SearchRequest,
     SearchResponse,
 )
+from predator.search.serving.spaces import Dense, OnVectors, Spaces, VectorSource
 from predator.search.serving.store import Store
 from predator.search.summarise import summarise
 
-OnVectors = Callable[[Sequence[int], NDArray[np.float32]], None]
+__all__ = ["OnVectors", "Platform", "Seams"]
+
+log = logging.getLogger(__name__)
+
+
+def _no_other(digest: str) -> Dense:
+    raise PredatorError(
+        f"encoder {digest[:12]} is not the one that the index was built for",
+        cure="rebuild the index for it first",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Seams:
-    """What a platform is built from."""
+    """What a platform is built from.
+
+    ``encoder`` and ``background`` are those that it was founded with; ``dense_of`` brings any
+    other by its digest, and raises ``PredatorError`` where it cannot.
+    """
 
     database: Path
     objects: ObjectStore
@@ -52,6 +65,7 @@ class Seams:
     background: Callable[[OnVectors], VectorSource]
     rules: str
     secret: bytes
+    dense_of: Callable[[str], Dense] = _no_other
 
 
 class Platform:
@@ -62,13 +76,14 @@ class Platform:
         self.store = Store(seams.database)
         self.recorder = Recorder(self.store, self.instruments)
         self._seams = seams
-        self.index = Index(seams.encoder.dim)
+        self.index = Index(seams.encoder.dim, seams.encoder.digest)
         rules = Rules.load(seams.objects.get(seams.rules))
-        self._background = seams.background(self._vectors_ready)
+        self._spaces = Spaces(self.index, self._dense_of, self._say)
+        self._spaces.open(seams.encoder.digest)
         self._ingest = Ingest(
-            self.store, self.index, Processor(rules), self._background, self.instruments
+            self.store, self.index, Processor(rules), self._spaces, self.instruments
         )
-        self._agent = Agent(seams.gitops, seams.contour, self._load, warm_up)
+        self._agent = Agent(seams.gitops, seams.contour, self._load, warm_up, self._spaces.keep)
 
     def start(self) -> None:
         """Index what is known, apply git's head, then follow it in the background."""
@@ -79,7 +94,7 @@ class Platform:
     def close(self) -> None:
         self._agent.stop()
         self._ingest.close()
-        self._background.close()
+        self._spaces.close()
         self.store.close()
 
     @property
@@ -135,7 +150,17 @@ class Platform:
             documents=len(self.index),
             etl_pending=self._ingest.pending,
             etl_backlog_s=round(self._ingest.backlog_s, 3),
-            vector_backlog=self._background.backlog,
+            vector_backlog=self._spaces.backlog(routing.live.release.encoder if routing else None),
+            preparing=[
+                Preparing(
+                    encoder=space.encoder,
+                    documents=space.done,
+                    total=space.total,
+                    eta_s=space.eta_s,
+                )
+                for space in self._spaces.progress()
+                if space.encoder in self._agent.expected
+            ],
         )
 
     def expose_metrics(self) -> bytes:
@@ -143,6 +168,7 @@ class Platform:
         self.instruments.documents.set(state.documents)
         self.instruments.etl_backlog_s.set(state.etl_backlog_s)
         self.instruments.vector_backlog.set(state.vector_backlog)
+        self.instruments.spaces(self._spaces.progress(), self._agent.expected)
         self.instruments.release.clear()
         if state.ready:
             self.instruments.release.labels(state.version, state.release).set(1)
@@ -151,16 +177,28 @@ class Platform:
     def _load(self, digest: str) -> Engine:
         seams = self._seams
         release = load_release(seams.objects.get(digest))
-        ours = (seams.encoder.digest, SCHEMA, seams.rules)
-        if (release.encoder, release.schema, release.rules) != ours:
+        if (release.schema, release.rules) != (SCHEMA, seams.rules):
             raise PredatorError(
-                f"release {digest[:12]} needs another encoder, schema or rules than the index has",
+                f"release {digest[:12]} needs another schema or rules than the index has",
                 cure="rebuild the index for it first",
             )
         reranker = None
         if release.reranker is not None:
-            reranker = load_reranker(seams.objects.get(release.reranker))
-        return Engine(release, self.index, seams.encoder, reranker)
+            reranker = load_reranker(seams.objects.get(release.reranker), seams.objects.get)
+        space = self._spaces.open(release.encoder)
+        if self._agent.routing is not None:  # else nobody is served: better without than not at all
+            space.check(self._agent.routing.live.index)
+        return Engine(release, space.index, space.encoder, reranker)
+
+    def _dense_of(self, digest: str) -> Dense:
+        seams = self._seams
+        if digest == seams.encoder.digest:
+            return Dense(seams.encoder, seams.background)
+        return seams.dense_of(digest)
+
+    def _say(self, line: str) -> None:
+        log.info("%s", line)
+        self.store.log(time.time(), "vectors", "info", "vectors of an encoder", line)
 
     def _hits(self, request: SearchRequest, rows: list[int], scores: list[float]) -> list[Hit]:
         query = self.index.analyse(request.query)
@@ -185,6 +223,3 @@ class Platform:
                 )
             )
         return hits
-
-    def _vectors_ready(self, rows: Sequence[int], vectors: NDArray[np.float32]) -> None:
-        self._ingest.on_vectors(rows, vectors)

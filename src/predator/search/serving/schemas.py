@@ -154,6 +154,15 @@ class Accepted(BaseModel):
     accepted: int
 
 
+class Preparing(BaseModel):
+    """An encoder that a release waits for: documents that have a vector of it, of all."""
+
+    encoder: str
+    documents: int
+    total: int
+    eta_s: float | None
+
+
 class Readiness(BaseModel):
     """What is live, and what still waits behind it."""
 
@@ -168,6 +177,7 @@ class Readiness(BaseModel):
     etl_pending: int
     etl_backlog_s: float
     vector_backlog: int
+    preparing: list[Preparing] = []
 
 
 class Flip(Strict):

@@ -1,0 +1,1 @@
+"""Back ends of the Gold ledger: the database, and memory."""

@@ -1,0 +1,95 @@
+"""What learns: under which budget, and how the encoder is tuned in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from predator.bootstrap.home import Home
+from predator.bootstrap.ring import trainer_of
+from predator.config import Settings
+from predator.domain.canonical import digest_of, sha256_hex
+from predator.domain.errors import InputError, PredatorError
+from predator.ports.object_store import ObjectStore
+from predator.ports.progress import Progress
+
+if TYPE_CHECKING:
+    from predator.learning.anchors import AnchorSet
+    from predator.learning.bi_encoder import BiEncoder, Plan
+    from predator.learning.lessons import Lessons
+    from predator.loop.encoder_tuning import Tune
+    from predator.loop.learn import Learner
+    from predator.loop.replica import Replica
+    from predator.loop.train import Budget
+
+POLL_S = 0.5
+
+
+def budget_of(settings: Settings) -> Budget:
+    """What a training may take."""
+    from predator.loop.train import Budget
+
+    return Budget(settings.training_budget_s, settings.training_budget_usd, settings.cpu_hour_usd)
+
+
+def learner_of(
+    settings: Settings, home: Home, threads: int, progress: Progress
+) -> Callable[[Replica, int, bool], Learner]:
+    """What makes a learner over a replica, from a seed, from judgments or without any."""
+    from predator.loop.learn import Learner
+
+    tune = tuner_of(settings, home, progress)
+
+    def make(replica: Replica, seed: int, judged: bool) -> Learner:
+        return Learner(
+            replica, seed, threads, budget_of(settings), progress, judged,
+            tune, lambda tuned: _export(home, settings, replica.objects, tuned),
+        )  # fmt: skip
+
+    return make
+
+
+def tuner_of(settings: Settings, home: Home, progress: Progress) -> Tune:
+    """Tunes the founding encoder in a process of its own; what was tuned once is not tuned anew.
+
+    Raises ``InputError`` when it is asked, where torch is not installed.
+    """
+
+    def tune(lessons: Lessons, anchors: Sequence[AnchorSet], plan: Plan) -> BiEncoder:
+        if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
+            raise InputError(
+                "tuning an encoder needs torch, which is not installed",
+                cure="pip install 'predator-search[train]'",
+            )
+        from predator.learning.bi_encoder import read_parts
+        from predator.loop.bi_encoder_job import KIND, job_inputs, job_spec, read_tuned
+        from predator.search.encoder.hub import model_folder
+
+        model = read_parts(model_folder(settings.model, home.caches / "encoder", progress.note))
+        inputs = job_inputs(model, lessons, anchors)
+        spec = job_spec(plan, lessons, max_tokens=settings.max_tokens)
+        name = digest_of([{n: sha256_hex(data) for n, data in inputs.items()}, spec])
+        job, trainer = f"tune-{name[:24]}", trainer_of(settings)
+        trainer.start(job, KIND, inputs, spec)
+        while (status := trainer.poll(job)).state == "running":
+            progress.work(status.what or "tuning the encoder", status.done, max(status.total, 1))
+            time.sleep(POLL_S)
+        if status.state != "completed":
+            raise InputError(f"tuning the encoder {status.state}: {status.error}")
+        return read_tuned(trainer.collect(job))
+
+    return tune
+
+
+def _export(home: Home, settings: Settings, objects: ObjectStore, tuned: BiEncoder) -> str:
+    from predator.loop.bundle import keep_encoder
+
+    files = tuned.export(home.caches / "encoder", max_tokens=settings.max_tokens)
+    told = tuned.report["encoder"]["digest"]
+    if files.digest != told:
+        raise PredatorError(
+            f"the tuned encoder exports as {files.digest[:12]} here, and as {told[:12]} in its job"
+        )
+    return keep_encoder(objects, files)
