@@ -138,6 +138,9 @@ class Settings(BaseSettings):
         1, ge=1, le=1, description="experiments open at once on one target"
     )
 
+    tune_encoder: bool = Field(
+        False, description="tune the encoder too (needs the extra train, and minutes)"
+    )
     training_budget_s: float = Field(
         600, ge=0, description="candidates that would take longer in all are left out"
     )

@@ -73,12 +73,14 @@ def test_it_says_what_each_word_of_the_query_adds_for_each_candidate(
     assert np.isfinite(found.values).all()
 
 
-def test_without_generated_queries_there_are_no_margins_to_learn(
+def test_without_generated_queries_there_is_nothing_to_learn_from_them(
     parts: dict[str, bytes], small: World, tmp_path: Path
 ) -> None:
     plan = Plan(loss="margin_mse", seed=0)
+    trainable = BiEncoderTrainable(parts, plan, tmp_path, max_tokens=32, generated=True)
+    assert trainable.name == "bi_encoder+generated"
     with pytest.raises(InputError, match="too few"):
-        BiEncoderTrainable(parts, plan, tmp_path, max_tokens=32).train(data_of(small), silent)
+        trainable.train(data_of(small), silent)
 
 
 @pytest.mark.train

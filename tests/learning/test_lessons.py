@@ -38,7 +38,7 @@ def lessons_of(
     train: Sequence[Example] | None = None,
     teacher: Teacher | None = None,
     *,
-    judged: bool = True,
+    filtered: bool = True,
     seed: int = 0,
 ) -> Lessons:
     return make_lessons(
@@ -48,7 +48,7 @@ def lessons_of(
         LIVE,
         teacher or fused_teacher(LIVE),
         seed,
-        judged=judged,
+        filtered=filtered,
     )
 
 
@@ -116,10 +116,22 @@ def test_without_judgments_the_margins_teach_and_a_lost_source_does_not(small: W
     example = small.examples[0]
     lost = replace(example, query=Query("lost", "zzz"), grade_of={10**6: 1})
     teacher = told(0.25, answer=1.0, among=small)
-    found = lessons_of(small, [example, lost], teacher, judged=False)
+    found = lessons_of(small, [example, lost], teacher, filtered=False)
     assert [lesson.query for lesson in found.train] == [example.query.text]
     assert set(found.train[0].margins) == {0.75}
     assert found.teacher == "told"
+
+
+def test_a_generated_questions_own_words_are_taken_out_of_its_source(small: World) -> None:
+    example = small.examples[0]
+    (answer,) = example.grade_of
+    document = small.index.documents[answer]
+    masked = {document.id: replace(document, text="the rest")}
+    found = make_lessons(
+        small.index, [example], small.examples[8:], LIVE, fused_teacher(LIVE), 0,
+        filtered=True, masked=masked,
+    )  # fmt: skip
+    assert found.texts[found.train[0].positive] == f"{document.title}. the rest"
 
 
 def test_the_live_score_is_the_teacher_at_hand_and_says_so(small: World) -> None:

@@ -26,7 +26,7 @@ SERVING = Serving(depth=12, budget_ms=60_000.0)
 
 @pytest.fixture(scope="module")
 def small() -> World:
-    return world(150, noise=True)
+    return world(100, noise=True)
 
 
 def data_of(small: World) -> TrainingSet:
@@ -69,7 +69,7 @@ def test_a_bad_one_is_no_blend(small: World) -> None:
 
 def test_too_few_groups_are_a_clear_error(small: World) -> None:
     data = TrainingSet(
-        small.index, small.examples, small.judgments, np.zeros(150, np.int64), retrieval=LIVE
+        small.index, small.examples, small.judgments, np.zeros(100, np.int64), retrieval=LIVE
     )
     with pytest.raises(InputError, match="do not make 3 groups"):
         text_rankers(data, scored(small, 1.0), Objects().put, SERVING)

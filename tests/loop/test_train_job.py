@@ -144,7 +144,8 @@ def test_every_step_is_counted(inputs: dict[str, bytes]) -> None:
     for what, done, total in told:
         assert what
         by_total.setdefault(total, []).append(done)
-    assert by_total == {180: [0, 180], 42: list(range(1, 43)), 12: list(range(13))}
+    steps = [*range(1, 13), *range(13)]  # twelve generated queries, then twelve trainings
+    assert by_total == {180: [0, 180], 30: list(range(1, 31)), 12: steps}
 
 
 def test_without_generated_queries_there_is_no_candidate_of_theirs(small: World) -> None:
@@ -248,6 +249,7 @@ ROW: dict[str, Any] = {
     "details": {"trees": 3},
     "retrieval": {"fusion": "rrf"},
     "reranker": None,
+    "tuned": False,
 }
 
 

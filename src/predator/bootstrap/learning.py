@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from predator.bootstrap.home import Home
-from predator.bootstrap.ring import trainer_of
+from predator.bootstrap.ring import trainer_of, tunable_of
 from predator.config import Settings
 from predator.domain.canonical import digest_of, sha256_hex
 from predator.domain.errors import InputError, PredatorError
@@ -44,31 +43,26 @@ def learner_of(
 
     def make(replica: Replica, seed: int, judged: bool) -> Learner:
         return Learner(
-            replica, seed, threads, budget_of(settings), progress, judged,
+            replica, seed, threads, budget_of(settings), progress.work, judged,
             tune, lambda tuned: _export(home, settings, replica.objects, tuned),
         )  # fmt: skip
 
     return make
 
 
-def tuner_of(settings: Settings, home: Home, progress: Progress) -> Tune:
+def tuner_of(settings: Settings, home: Home, progress: Progress) -> Tune | None:
     """Tunes the founding encoder in a process of its own; what was tuned once is not tuned anew.
 
-    Raises ``InputError`` when it is asked, where torch is not installed.
+    ``None`` where tuning is off, ``InputError`` where it is on and torch is not installed.
     """
+    bring = tunable_of(settings, home, progress)
+    if bring is None:
+        return None
 
     def tune(lessons: Lessons, anchors: Sequence[AnchorSet], plan: Plan) -> BiEncoder:
-        if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
-            raise InputError(
-                "tuning an encoder needs torch, which is not installed",
-                cure="pip install 'predator-search[train]'",
-            )
-        from predator.learning.bi_encoder import read_parts
         from predator.loop.bi_encoder_job import KIND, job_inputs, job_spec, read_tuned
-        from predator.search.encoder.hub import model_folder
 
-        model = read_parts(model_folder(settings.model, home.caches / "encoder", progress.note))
-        inputs = job_inputs(model, lessons, anchors)
+        inputs = job_inputs(bring(), lessons, anchors)
         spec = job_spec(plan, lessons, max_tokens=settings.max_tokens)
         name = digest_of([{n: sha256_hex(data) for n, data in inputs.items()}, spec])
         job, trainer = f"tune-{name[:24]}", trainer_of(settings)

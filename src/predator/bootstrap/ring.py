@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,10 @@ from predator.bootstrap.platform import deployer_of, desired_of, objects_of
 from predator.bootstrap.query_writer import query_writer_of
 from predator.config import Settings, quality_gates
 from predator.contours.meaning import GATE_PROFILES
+from predator.domain.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from predator.adapters.tracking.mlflow_sqlite import MlflowTracking
     from predator.loop.evaluate import Gates
@@ -81,7 +83,33 @@ def sources_of(
         dataset_name=f"predator-dataset-{run.folder.name.lower()}"[:60].rstrip("-"),
         writer=query_writer_of(settings),
         encoder_of=home.encoder_of(objects_of(run.folder), progress),
+        tunable=tunable_of(settings, home, progress),
+        max_tokens=settings.max_tokens,
     )
+
+
+def tunable_of(
+    settings: Settings, home: Home, progress: Progress
+) -> Callable[[], Mapping[str, bytes]] | None:
+    """What brings the files of the encoder that may be tuned; ``None`` where that is off.
+
+    ``InputError`` where it is on and torch is not installed.
+    """
+    if not settings.tune_encoder:
+        return None
+    if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
+        raise InputError(
+            "tuning the encoder needs torch, which is not installed",
+            cure="pip install 'predator-search[train]', or set tune_encoder=false",
+        )
+
+    def bring() -> Mapping[str, bytes]:
+        from predator.learning.bi_encoder import read_parts
+        from predator.search.encoder.hub import model_folder
+
+        return read_parts(model_folder(settings.model, home.caches / "encoder", progress.note))
+
+    return bring
 
 
 def trainer_of(settings: Settings) -> Trainer:

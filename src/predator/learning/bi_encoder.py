@@ -54,13 +54,14 @@ MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
 class Plan:
     """How to tune.
 
-    ``epochs`` over the lessons at most, cut to what ``budget_s`` of wall time allows, evaluations
-    included. ``batch`` questions a step, each with its answer and one hard negative; halved where
-    memory ends. ``learning_rate`` is AdamW's peak, after a tenth of warm-up and with linear decay.
-    ``scale`` multiplies cosines into logits: 20 is what MiniLM was trained with. ``patience``
-    evaluations without a gain on held-out questions end it early. ``max_tokens`` may be fewer than
-    the model serves with: what a text is about is said early, and time grows with its length.
-    bf16 is used on CUDA.
+    ``epochs`` over the lessons at most, cut to what ``budget_s`` of wall time allows by the pace of
+    the first steps, evaluations included; where the machine gets busier it takes longer. ``batch``
+    questions a step, each with its answer and one hard negative; halved where memory ends.
+    ``learning_rate`` is AdamW's peak, after a tenth of warm-up and with linear decay. ``scale``
+    multiplies cosines into logits: 20 is what MiniLM was trained with. ``patience`` evaluations
+    without a gain on held-out questions end it early. ``max_tokens`` may be fewer than the model
+    serves with: what a text is about is said early, and time grows with its length. bf16 is used
+    on CUDA.
     """
 
     loss: Loss

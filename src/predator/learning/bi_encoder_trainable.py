@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from predator.domain.documents import Document
 from predator.learning import bi_encoder
 from predator.learning.bi_encoder import BiEncoder, Plan
 from predator.learning.examples import Example
@@ -27,8 +28,10 @@ HELD_OUT = 0.2
 class BiEncoderTrainable:
     """Tunes the encoder ``model`` (flat names) by ``plan``.
 
-    ``cache`` keeps exported encoders, which serve with ``max_tokens``. ``teacher`` labels the
-    margins, the live fused score where none is given. ``checkpoints`` as for
+    ``cache`` keeps exported encoders, which serve with ``max_tokens``. ``teacher`` says which
+    candidates are wrong and by how much, the live fused score where none is given. ``generated``
+    learns from generated queries alone, in ``masked`` documents (see
+    :func:`~predator.learning.lessons.make_lessons`). ``checkpoints`` as for
     :func:`predator.learning.bi_encoder.train`.
     """
 
@@ -37,17 +40,25 @@ class BiEncoderTrainable:
     cache: Path
     max_tokens: int
     teacher: Teacher | None = None
+    generated: bool = False
+    masked: Mapping[str, Document] | None = None
     checkpoints: Path | None = None
-    name: str = field(default=bi_encoder.name, init=False)
     _opened: dict[int, tuple[BiEncoder, _Vectors]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
+    @property
+    def name(self) -> str:
+        return f"{bi_encoder.name}+generated" if self.generated else bi_encoder.name
+
     def train(self, data: TrainingSet, report: Report) -> BiEncoder:
-        """With the plan's ``info_nce`` on judged examples, else on the generated ones."""
-        judged = self.plan.loss == "info_nce"
-        examples = data.examples if judged else data.generated
-        clusters = data.clusters if judged else np.arange(len(examples))
+        """Learns from a part of the queries, by cluster; generated ones are told apart by source,
+        so that no text answers on both sides."""
+        examples, clusters = data.examples, data.clusters
+        if self.generated:
+            examples = data.generated
+            sources = [min(example.grade_of, default=-1) for example in examples]
+            clusters = np.asarray(sources, np.int64)
         rng = np.random.default_rng(data.seed)
         part = split_by_cluster(clusters, [1 - HELD_OUT, HELD_OUT], rng)
         lessons = make_lessons(
@@ -57,7 +68,8 @@ class BiEncoderTrainable:
             data.base,
             self.teacher or fused_teacher(data.base),
             data.seed,
-            judged=judged,
+            filtered=self.plan.loss == "info_nce",
+            masked=self.masked,
         )
         plan = replace(self.plan, seed=data.seed, threads=data.threads)
         return bi_encoder.train(

@@ -143,7 +143,8 @@ class _Training:
         if state.step == TIMED_STEPS:
             self._plan_length()
         self._report(f"tuning the encoder, loss {loss:.3f}", state.step, state.steps)
-        if state.step % max(1, state.steps // state.evaluations) == 0 or state.step == state.steps:
+        every = math.ceil(state.steps / state.evaluations)
+        if state.step % every == 0 or state.step == state.steps:
             self._evaluate(loss)
         elif time.monotonic() - self._saved_at > SAVE_EVERY_S:
             self._save()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from predator.domain.documents import Document
 from predator.domain.errors import InputError
 from predator.domain.release import RetrievalParameters
 from predator.learning.examples import Example
@@ -93,13 +94,15 @@ class _Texts:
     """Rows of an index as the texts that the encoder sees, each once."""
 
     index: Index
+    masked: Mapping[str, Document]
     texts: list[str] = field(default_factory=list)
     known: dict[int, int] = field(default_factory=dict)
 
     def number(self, row: int) -> int:
         if row not in self.known:
             self.known[row] = len(self.texts)
-            self.texts.append(embedding_text(self.index.documents[row]))
+            document = self.index.documents[row]
+            self.texts.append(embedding_text(self.masked.get(document.id, document)))
         return self.known[row]
 
 
@@ -111,22 +114,23 @@ def make_lessons(
     teacher: Teacher,
     seed: int,
     *,
-    judged: bool,
+    filtered: bool,
+    masked: Mapping[str, Document] | None = None,
 ) -> Lessons:
     """Lessons from retrieved examples; ``dev`` examples are never learnt from.
 
-    With ``judged`` every positive teaches, and candidates that only might be answers are left
-    out. Without (generated questions, whose one known answer is their source) the margins are
-    what is learnt, so all candidates may come, and a question whose source did not come back
-    among the first ``DEPTH`` is dropped: it is no question that its source answers. ``index`` is
-    then one of documents without the spans that questions were taken from
-    (:func:`~predator.learning.query_generation.masked`), or copying is what is learnt.
+    With ``filtered`` (for InfoNCE) every positive teaches, and candidates that only might be
+    answers are left out. Without (for margins, which tell how wrong each is) all candidates may
+    come, and a question whose answer is not among the first ``DEPTH`` is dropped: of a generated
+    one, its source does not answer it. ``masked`` are documents by id without the spans that
+    generated questions were taken from (:func:`~predator.learning.query_generation.masked`): with
+    the spans in place, to copy is all that is learnt.
     """
     rng = np.random.default_rng(seed)
-    texts = _Texts(index)
+    texts = _Texts(index, masked or {})
     lessons: list[Lesson] = []
     for example in train:
-        lessons += _lessons_of(example, live, teacher, texts, rng, judged)
+        lessons += _lessons_of(example, live, teacher, texts, rng, filtered)
     pool: dict[int, None] = {}
     questions = []
     for example in dev:
@@ -155,7 +159,7 @@ def _lessons_of(
     teacher: Teacher,
     texts: _Texts,
     rng: np.random.Generator,
-    judged: bool,
+    filtered: bool,
 ) -> list[Lesson]:
     rows = example.found.rows.tolist()
     answers = [row for row, grade in example.grade_of.items() if grade > 0]
@@ -172,14 +176,14 @@ def _lessons_of(
     ranked = _best(example, live, DEPTH)
     lessons = []
     for answer in answers:
-        if not judged and answer not in ranked:
+        if not filtered and answer not in ranked:
             continue
         best = of.get(answer, lowest)
         most = lowest + POSITIVE_SHARE * (best - lowest)
         wrong = [
             row
             for row in ranked
-            if row not in answers and (not judged or row in example.grade_of or of[row] <= most)
+            if row not in answers and (not filtered or row in example.grade_of or of[row] <= most)
         ]
         chosen = [wrong[i] for i in sorted(rng.permutation(len(wrong))[:NEGATIVES])]
         lessons.append(

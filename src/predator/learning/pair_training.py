@@ -32,6 +32,9 @@ FROZEN = ("embeddings.word_embeddings.", "embeddings.position_embeddings.")
 WARM_UP = 0.1
 WEIGHT_DECAY = 0.01
 MOST_NORM = 1.0
+TOKENS_AT_ONCE = 4096
+"""Of MiniLM they take 2.7 GB in all, where a job may have 4; beyond that limit the processor's
+allocator does not complain in time to halve, the job just ends."""
 CENTRED_ON = 64
 """Pairs whose logits at the start say where their mean lies."""
 
@@ -92,7 +95,8 @@ class Training:
         self._batch = min(plan.batch, len(self._train))
         self._epoch = math.ceil(len(self._train) / self._batch)
         self._steps = self._epoch * plan.epochs
-        self._state = State(part=self._batch)
+        room = self._batch if self._device.type == "cuda" else TOKENS_AT_ONCE // plan.max_tokens
+        self._state = State(part=max(1, min(self._batch, room)))
         self._evaluation_s = 0.0
         self._saved_at = time.monotonic()
         self._checkpoint = (

@@ -28,10 +28,11 @@ from predator.learning.measures import Scores, score
 from predator.learning.query_generation import generate_queries, masked
 from predator.learning.splits import query_clusters, split_by_cluster
 from predator.loop.evaluate import Evaluation, Gates, Measured, evaluate
-from predator.loop.learn import Candidate, Learner
+from predator.loop.learn import Learner
 from predator.loop.observe import judgments_for
 from predator.loop.profile import profile
 from predator.loop.replica import Replica, keep_release
+from predator.loop.train import Trained
 from predator.ports.progress import Progress
 from predator.statistics.ledger import Kind, level
 from predator.statistics.paired import paired_gain
@@ -279,7 +280,7 @@ def _cycle(
     """Learn on every part, judge all parts together, and move on where the verdict is PASS."""
     rows: dict[str, list[Scores]] = {}
     gate: tuple[list[Scores], list[Scores]] = ([], [])
-    submitted: list[Candidate] = []
+    submitted: list[tuple[str, Release]] = []
     left_out: dict[str, str] = {}
     best: list[Scores] = []
     for place, part in enumerate(parts):
@@ -287,30 +288,35 @@ def _cycle(
             bench.progress.note(f"fold {place + 1} of {len(parts)}")
         live = turn.live[place]
         learner = bench.learner_of(part.learning, bench.seed + number - 1, judged)
-        learnt = learner.learn(live, part.fit, part.judgments)
+        learnt = learner.learn(live.encoder, live.retrieval, part.fit, part.judgments)
         left_out |= learnt.left_out
-        submitted.append(learnt.best)
-        for release, into in ((learnt.best.release, gate[0]), (live, gate[1])):
+        chosen = _release(bench, live, learnt.best)
+        submitted.append((learnt.best.name, chosen))
+        for release, into in ((chosen, gate[0]), (live, gate[1])):
             into.append(bench.scores("gate", part.learning, release, part.gate, part.judgments))
         for candidate in learnt.candidates:
             scored = bench.scores(
-                candidate.name, bench.replica, candidate.release, part.report, bench.judgments
+                candidate.name,
+                bench.replica,
+                _release(bench, live, candidate),
+                part.report,
+                bench.judgments,
             )
             rows.setdefault(candidate.name, []).append(scored)
             if candidate is learnt.best:
                 best.append(scored)
     at = level(Kind.LOND, bench.gates.alpha, turn.history)
     evaluation = _judge(
-        bench, _joined(gate[0]), _joined(gate[1]), parts[-1], turn.live[-1], submitted[-1].release,
+        bench, _joined(gate[0]), _joined(gate[1]), parts[-1], turn.live[-1], submitted[-1][1],
         replace(bench.gates, alpha=at.value),
     )  # fmt: skip
     passed = evaluation.verdict is Verdict.PASS
     turn.history.append(passed)
-    names = sorted({one.name for one in submitted})
+    names = sorted({name for name, _ in submitted})
     whole = {name: _joined(found) for name, found in rows.items() if len(found) == len(parts)}
     promoted, gain = last, None
     if passed:
-        turn.live = [one.release for one in submitted]
+        turn.live = [release for _, release in submitted]
         turn.names = " or ".join(names)
         promoted = _joined(best).pick(last.queries)
         gain = _gain(promoted, last)
@@ -344,6 +350,18 @@ def _judge(
         ),
         gates,
     )
+
+
+def _release(bench: Bench, live: Release, trained: Trained) -> Release:
+    objects = bench.replica.objects
+    release = replace(
+        live,
+        encoder=trained.encoder or live.encoder,
+        retrieval=trained.retrieval,
+        reranker=None if trained.reranker is None else objects.put(trained.reranker),
+    )
+    keep_release(objects, release)
+    return release
 
 
 def _with(release: Release, retrieval: RetrievalParameters, bench: Bench) -> Release:

@@ -62,6 +62,21 @@ def keep_encoder(objects: ObjectStore, files: EncoderFiles) -> str:
     return digest
 
 
+def keep_exported(objects: ObjectStore, model: bytes, tokenizer: bytes, max_tokens: int) -> str:
+    """As :func:`keep_encoder`, from the bytes of an ONNX model and its tokenizer.
+
+    ``IntegrityError`` where the model is no encoder's graph.
+    """
+    _shape(model)
+    identity = {
+        "model": objects.put(model),
+        "tokenizer": objects.put(tokenizer),
+        "max_tokens": max_tokens,
+        "exporter": EXPORTER_VERSION,
+    }
+    return objects.put(canonical_json(identity))
+
+
 def restore_encoder(
     objects: ObjectStore, digest: str, folder: Path, *, anew: bool = False
 ) -> EncoderFiles:

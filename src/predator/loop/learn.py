@@ -1,46 +1,54 @@
-"""All that one set of queries can teach: releases to choose from, each scored out of fold."""
+"""All that one set of queries can teach: candidates to choose from, each scored out of fold."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from predator.domain.documents import Judgments, Query
 from predator.domain.errors import InputError
-from predator.domain.release import Release
+from predator.domain.release import RetrievalParameters
 from predator.learning.bi_encoder import BiEncoder
 from predator.learning.examples import Example, collect
 from predator.learning.splits import query_clusters
 from predator.loop.encoder_tuning import Tune, deal, tune_encoder
-from predator.loop.replica import Replica, keep_release
 from predator.loop.train import Budget, Portfolio, Trained, train_portfolio
-from predator.ports.progress import Progress
+from predator.search.engine import QueryEncoder
+from predator.search.index import Index
+
+TUNED = "bi_encoder"
+LEAST_TUNING_S = 30.0
+"""Under this not even the smallest tuning ends: loading torch alone takes some ten seconds."""
+TUNING_SHARE = 0.6
+"""Of what is left: new vectors and what is trained on them get the rest."""
+
+Report = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A release that could be submitted. ``ndcg`` is its mean NDCG@10 out of fold, on the queries
-    that all candidates of one learning can be compared on."""
+class Spaces(Protocol):
+    """An index with the vectors of more than one encoder
+    (:class:`~predator.loop.replica.Replica`)."""
 
-    name: str
-    release: Release
-    ndcg: float
-    details: Mapping[str, Any]
+    def seen_by(self, digest: str) -> tuple[Index, QueryEncoder]:
+        """The index with the vectors of encoder ``digest``, and that encoder."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """Candidates, best first, and why others were left out, by name."""
+    """Candidates, best first by their scores out of fold, all on the same queries, and why others
+    were left out, by name."""
 
-    candidates: Sequence[Candidate]
+    candidates: Sequence[Trained]
     left_out: Mapping[str, str]
 
     @property
-    def best(self) -> Candidate:
+    def best(self) -> Trained:
         return self.candidates[0]
 
 
@@ -49,123 +57,115 @@ class Learner:
     """What learning runs over and how.
 
     ``judged`` says that judgments are learnt from, and not known-item queries. ``tune`` tunes the
-    encoder and ``export`` keeps the result, giving its digest; without them the encoder stays.
+    encoder and ``export`` makes the result known to ``spaces``, giving its digest; without them
+    the encoder stays.
     """
 
-    replica: Replica
+    spaces: Spaces
     seed: int
     threads: int
     budget: Budget
-    progress: Progress
+    report: Report
     judged: bool = True
     tune: Tune | None = None
     export: Callable[[BiEncoder], str] | None = None
     clock: Callable[[], float] = time.monotonic
 
-    def learn(self, live: Release, queries: Sequence[Query], judgments: Judgments) -> Learnt:
-        """Train everything that the budget allows on ``queries``, from the release ``live``."""
+    def learn(
+        self,
+        encoder: str,
+        live: RetrievalParameters,
+        queries: Sequence[Query],
+        judgments: Judgments,
+        generated: Sequence[Example] = (),
+    ) -> Learnt:
+        """Train everything that the budget allows on ``queries``.
+
+        The live release has the encoder with that digest and retrieves as ``live`` says.
+        ``InputError`` where there is too little to learn from.
+        """
         if not queries:
             raise InputError(
                 "no query is left to learn from",
                 cure="bring more different questions with judgments",
             )
         began = self.clock()
-        index, encoder = self.replica.seen_by(live.encoder)
-        examples = collect(index, encoder, queries, judgments, progress=self._collecting)
-        vectors = np.stack([encoder.encode_query(query.text) for query in queries])
+        index, reader = self.spaces.seen_by(encoder)
+        examples = collect(index, reader, queries, judgments, progress=self._collecting)
+        vectors = np.stack([reader.encode_query(query.text) for query in queries])
         clusters = query_clusters(vectors, self.seed)
-        portfolio = self._portfolio(live, examples, judgments, clusters, self.budget)
-        left_out = dict(portfolio.left_out)
-        found = [self._candidate(live, one) for one in portfolio.candidates]
+        first = self._portfolio(index, examples, judgments, clusters, live, self.budget, generated)
+        left_out = dict(first.left_out)
+        candidates = [replace(one, encoder=encoder) for one in first.candidates]
         if self.tune is None or self.export is None:
-            left_out["bi_encoder"] = "tuning the encoder is off"
-            return Learnt(found, left_out)
+            left_out[TUNED] = "tuning the encoder is off"
+            return Learnt(candidates, left_out)
         try:
             dealt = deal(examples, clusters, self.seed)
             left_s = self.budget.left(self.clock() - began, self.threads)
-            if left_s < _LEAST_TUNING_S:
+            if left_s < LEAST_TUNING_S:
                 raise InputError(f"the budget leaves {max(left_s, 0.0):.0f} s")
             tuned, told = tune_encoder(
                 index,
                 index.documents,
                 dealt,
-                portfolio.candidates[0].retrieval,
+                first.best.retrieval,
                 self.tune,
                 judged=self.judged,
                 seed=self.seed,
                 threads=self.threads,
-                budget_s=left_s * _TUNING_SHARE,
+                budget_s=left_s * TUNING_SHARE,
             )
-            moved = replace(live, encoder=self.export(tuned))
+            digest = self.export(tuned)
             rest = [queries[i] for i in dealt.rest.tolist()]
-            seen, other = self.replica.seen_by(moved.encoder)
-            again = collect(seen, other, rest, judgments, progress=self._collecting)
-            left = replace(
-                self.budget, seconds=max(0.0, self.budget.left(self.clock() - began, self.threads))
-            )
-            second = self._portfolio(moved, again, judgments, clusters[dealt.rest], left)
+            other, tuned_reader = self.spaces.seen_by(digest)
+            again = collect(other, tuned_reader, rest, judgments, progress=self._collecting)
+            left_s = self.budget.left(self.clock() - began, self.threads)
+            second = self._portfolio(
+                other, again, judgments, clusters[dealt.rest], live,
+                replace(self.budget, seconds=max(0.0, left_s), usd=None),
+            )  # fmt: skip
         except InputError as error:
-            left_out["bi_encoder"] = error.cause
-            return Learnt(found, left_out)
-        # On the same queries: otherwise the one and the other could not be compared.
-        names = [query.id for query in rest]
-        found = [
-            self._candidate(live, one, ndcg=one.scores.pick(names).mean())
-            for one in portfolio.candidates
-        ]
-        found += [
-            self._candidate(moved, one, prefix="bi_encoder+", more=told)
+            left_out[TUNED] = error.cause
+            return Learnt(candidates, left_out)
+        candidates += [
+            replace(
+                one,
+                name=f"{TUNED}+{one.name}",
+                encoder=digest,
+                details={**one.details, "mix": float(told["mix"])},
+            )
             for one in second.candidates
         ]
-        return Learnt(sorted(found, key=lambda one: -one.ndcg), left_out)
+        # On the same queries: otherwise the one and the other could not be compared.
+        names = [query.id for query in rest]
+        compared = [replace(one, scores=one.scores.pick(names)) for one in candidates]
+        return Learnt(sorted(compared, key=lambda one: -one.scores.mean()), left_out)
 
     def _portfolio(
         self,
-        live: Release,
+        index: Index,
         examples: Sequence[Example],
         judgments: Judgments,
-        clusters: np.ndarray[tuple[int], np.dtype[np.int64]],
+        clusters: NDArray[np.int64],
+        live: RetrievalParameters,
         budget: Budget,
+        generated: Sequence[Example] = (),
     ) -> Portfolio:
-        index, _ = self.replica.seen_by(live.encoder)
         return train_portfolio(
             index,
             examples,
             judgments,
             clusters,
             self.seed,
-            base=live.retrieval,
+            generated=generated,
+            base=live,
             threads=self.threads,
             budget=budget,
-            report=self.progress.work,
+            report=self.report,
             clock=self.clock,
             rerankers=self.judged,
         )
 
-    def _candidate(
-        self,
-        live: Release,
-        trained: Trained,
-        *,
-        prefix: str = "",
-        ndcg: float | None = None,
-        more: Mapping[str, Any] | None = None,
-    ) -> Candidate:
-        objects = self.replica.objects
-        release = replace(
-            live,
-            retrieval=trained.retrieval,
-            reranker=None if trained.reranker is None else objects.put(trained.reranker),
-        )
-        keep_release(objects, release)
-        mean = trained.scores.mean() if ndcg is None else ndcg
-        return Candidate(prefix + trained.name, release, mean, {**trained.details, **(more or {})})
-
     def _collecting(self, done: int, total: int) -> None:
-        self.progress.work("candidates and features", done, total)
-
-
-_LEAST_TUNING_S = 30.0
-"""Under this not even the smallest tuning ends: loading torch alone takes some ten seconds."""
-_TUNING_SHARE = 0.6
-"""Of what is left: new vectors and what is trained on them get the rest."""
+        self.report("candidates and features", done, total)

@@ -27,6 +27,7 @@ from predator.loop import (
     written_queries,
 )
 from predator.loop.bad_release import LESSONS, bad_release
+from predator.loop.bundle import keep_exported
 from predator.loop.evaluate import Gates, Measured
 from predator.loop.experiment import unplanned
 from predator.loop.gather import gather
@@ -182,6 +183,7 @@ class RealStations:
             np.asarray([encoder.encode_query(text) for text in texts], np.float32).reshape(
                 len(texts), encoder.dim
             ),
+            sources.tunable() if sources.tunable is not None else None,
         )
         with ring.governance.fence.passing():
             # Encoding may have taken minutes since policy was asked.
@@ -196,6 +198,7 @@ class RealStations:
                     record.options.training_budget_usd,
                     record.options.cpu_hour_usd,
                 ),
+                max_tokens=sources.max_tokens if sources.tunable is not None else 0,
             )
             sources.trainer.start(job, "portfolio", inputs, spec)
         status = self._wait(record, job)
@@ -204,6 +207,9 @@ class RealStations:
         best = portfolio[0]
         candidate = replace(
             live,
+            encoder=live.encoder
+            if best.encoder is None
+            else keep_exported(ring.objects, *best.encoder, sources.max_tokens),
             retrieval=best.retrieval,
             reranker=ring.objects.put(best.reranker) if best.reranker is not None else None,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,7 +89,9 @@ class Sources:
     """What real stations learn from and with.
 
     ``encoder`` and ``encode_all`` are those that the platform was founded with, ``encoder_of``
-    brings those of releases that name another one.
+    brings those of releases that name another one. ``tunable`` brings the files of the model that
+    may be tuned (:func:`~predator.learning.bi_encoder.read_parts`) to an encoder that reads
+    ``max_tokens``; ``None`` where none is to be tuned.
     """
 
     feedback: Feedback
@@ -101,6 +103,8 @@ class Sources:
     dataset_name: str = "predator-dataset"
     writer: QueryWriter | None = None
     encoder_of: EncoderOf | None = None
+    tunable: Callable[[], Mapping[str, bytes]] | None = None
+    max_tokens: int = 0
 
     def encoder_for(self, release: Release) -> tuple[Encoder, EncodeAll]:
         """The encoder of ``release``, and what encodes many texts with it.

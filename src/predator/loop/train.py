@@ -46,13 +46,17 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A candidate: how it retrieves, its reranker's bytes, and its out-of-fold scores."""
+    """A candidate: how it retrieves, its reranker's bytes, and its out-of-fold scores.
+
+    ``encoder`` is the digest of the encoder that it was trained on, empty for the live one's.
+    """
 
     name: str
     retrieval: RetrievalParameters
     reranker: bytes | None
     scores: Scores
     details: Mapping[str, float]
+    encoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

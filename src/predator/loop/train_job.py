@@ -1,7 +1,8 @@
 """Training the portfolio as a job: ``python -m predator.loop.train_job JOB_FOLDER``.
 
-The loop has the encoder, the job needs none: every vector comes with its inputs. Inputs are plain
-(CSV, JSON lines, little-endian 32-bit floats), and so are the files it leaves.
+The loop has the encoder, the job needs none: every vector comes with its inputs. Where the encoder
+is to be tuned too, its model comes with them. Inputs are plain (CSV, JSON lines, little-endian
+32-bit floats, safetensors), and so are the files it leaves.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import io
 import json
 import math
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,17 +24,25 @@ from numpy.typing import NDArray
 from predator.domain.documents import Document, Query
 from predator.domain.errors import InputError, IntegrityError
 from predator.domain.release import RetrievalParameters
+from predator.learning.anchors import AnchorSet
+from predator.learning.bi_encoder import PARTS, BiEncoder, Plan
 from predator.learning.examples import Example, collect
-from predator.learning.splits import query_clusters
+from predator.learning.lessons import Lessons
+from predator.loop import bi_encoder_job
 from predator.loop.dataset_stage import COLUMNS, read_rows
+from predator.loop.encoder_tuning import Tune
 from predator.loop.job_child import Report, run
-from predator.loop.train import Budget, Portfolio, train_portfolio
-from predator.search.engine import QueryEncoder
+from predator.loop.learn import Learner, Learnt
+from predator.loop.train import Budget
+from predator.loop.tuned_spaces import TunedSpaces
 from predator.search.index import Index
 
 DATASET, DOCUMENTS, QUERIES = "dataset.csv", "documents.jsonl", "queries.jsonl"
 DOCUMENT_VECTORS, QUERY_VECTORS = "documents.f32", "queries.f32"
 PORTFOLIO, LEFT_OUT = "portfolio.json", "left_out.json"
+ENCODER_MODEL, ENCODER_TOKENIZER = "tuned-model.onnx", "tuned-tokenizer.json"
+LIVE = ""
+"""The live encoder, among those that the job knows."""
 _FLOATS = np.dtype("<f4")
 
 Floats = NDArray[np.float32]
@@ -43,7 +53,8 @@ Row = tuple[str, str, str, int, str]
 class Submitted:
     """A candidate that a job trained, with its mean NDCG@10 out of fold.
 
-    ``reranker`` is what goes into the object store, ``None`` where the fused order is final.
+    ``reranker`` is what goes into the object store, ``None`` where the fused order is final;
+    ``encoder`` are ONNX model and tokenizer of a tuned encoder, ``None`` for the live one.
     """
 
     name: str
@@ -51,6 +62,7 @@ class Submitted:
     details: Mapping[str, float]
     retrieval: RetrievalParameters
     reranker: bytes | None
+    encoder: tuple[bytes, bytes] | None = None
 
 
 def job_inputs(
@@ -59,12 +71,14 @@ def job_inputs(
     document_vectors: Floats,
     query_texts: Sequence[str],
     query_vectors: Floats,
+    model: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """The job's input files.
 
     ``rows`` are a dataset's (:func:`~predator.loop.dataset_stage.read_rows`), ``documents`` all of
     the index in its order, ``query_texts`` the distinct texts of ``rows``; the vectors are
-    [documents, dim] and [query texts, dim], of unit length.
+    [documents, dim] and [query texts, dim], of unit length. ``model`` are the files of the encoder
+    (:func:`~predator.learning.bi_encoder.read_parts`), where it is to be tuned.
     """
     table = io.StringIO(newline="")
     # Quotes around every string, as in the dataset itself: a lone carriage return ends a row else.
@@ -76,6 +90,7 @@ def job_inputs(
         DOCUMENT_VECTORS: document_vectors.astype(_FLOATS).tobytes(),
         QUERIES: _lines(query_texts),
         QUERY_VECTORS: query_vectors.astype(_FLOATS).tobytes(),
+        **(model or {}),
     }
 
 
@@ -86,14 +101,17 @@ def job_spec(
     threads: int = 1,
     base: RetrievalParameters | None = None,
     budget: Budget | None = None,
+    max_tokens: int = 0,
 ) -> dict[str, Any]:
-    """The job's spec; ``dim`` is the length of a vector, ``base`` how what is live retrieves."""
+    """The job's spec; ``dim`` is the length of a vector, ``base`` how what is live retrieves,
+    ``max_tokens`` what a tuned encoder will serve with (none is tuned without)."""
     return {
         "seed": seed,
         "dim": dim,
         "threads": threads,
         "base": (base or RetrievalParameters()).to_json(),
         "budget": asdict(budget or Budget()),
+        "max_tokens": max_tokens,
     }
 
 
@@ -107,6 +125,7 @@ def read_portfolio(files: Mapping[str, bytes]) -> list[Submitted]:
                 {str(name): _finite(number) for name, number in value["details"].items()},
                 RetrievalParameters(**value["retrieval"]),
                 None if value["reranker"] is None else files[value["reranker"]],
+                (files[ENCODER_MODEL], files[ENCODER_TOKENIZER]) if value["tuned"] else None,
             )
             for value in json.loads(files[PORTFOLIO])
         ]
@@ -127,17 +146,9 @@ def read_left_out(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def train_rows(
-    rows: Sequence[Row],
-    index: Index,
-    encoder: QueryEncoder,
-    seed: int,
-    *,
-    threads: int = 1,
-    base: RetrievalParameters | None = None,
-    budget: Budget | None = None,
-    report: Report = lambda _what, _done, _total: None,
-) -> Portfolio:
-    """Train the portfolio on what a dataset holds, in its own order.
+    rows: Sequence[Row], learner: Learner, base: RetrievalParameters | None = None
+) -> Learnt:
+    """Learn from what a dataset holds, in its own order.
 
     Judged queries are learnt from and scored on; generated ones are learnt from where they find
     their source, and each candidate's details say how many did not (``round_trip_dropped``).
@@ -154,31 +165,21 @@ def train_rows(
     wanted = [query for query in queries.values() if query.id not in made]
     if not wanted:
         raise InputError("the dataset holds no judged query", cure="bring judgments")
+    index, encoder = learner.spaces.seen_by(LIVE)
+    asked = [query for query in queries.values() if query.id in made]
     found = collect(
         index,
         encoder,
-        [*wanted, *(query for query in queries.values() if query.id in made)],
+        asked,
         judgments,
-        progress=lambda done, total: report("candidates and features", done, total),
+        progress=lambda done, total: learner.report("generated queries", done, total),
     )
-    judged, generated = found[: len(wanted)], [e for e in found[len(wanted) :] if round_trip(e)]
-    vectors = np.stack([encoder.encode_query(query.text) for query in wanted])
-    portfolio = train_portfolio(
-        index,
-        judged,
-        judgments,
-        query_clusters(vectors, seed),
-        seed,
-        generated=generated,
-        base=base,
-        threads=threads,
-        budget=budget,
-        report=report,
-    )
+    generated = [example for example in found if round_trip(example)]
+    learnt = learner.learn(LIVE, base or RetrievalParameters(), wanted, judgments, generated)
     lost = {"round_trip_dropped": float(len(made) - len(generated))}
-    return Portfolio(
-        [replace(one, details={**one.details, **lost}) for one in portfolio.candidates],
-        portfolio.left_out,
+    return Learnt(
+        [replace(one, details={**one.details, **lost}) for one in learnt.candidates],
+        learnt.left_out,
     )
 
 
@@ -189,7 +190,10 @@ def round_trip(example: Example, depth: int = 50) -> bool:
 
 
 def train_job(
-    inputs: Mapping[str, bytes], spec: Mapping[str, Any], report: Report
+    inputs: Mapping[str, bytes],
+    spec: Mapping[str, Any],
+    report: Report,
+    checkpoints: Path | None = None,
 ) -> dict[str, bytes]:
     """The files of a portfolio job, from those of :func:`job_inputs` and :func:`job_spec`."""
     dim = int(spec["dim"])
@@ -200,21 +204,43 @@ def train_job(
     texts = [json.loads(line) for line in inputs[QUERIES].splitlines()]
     vectors = _vectors("document", inputs[DOCUMENT_VECTORS], len(documents), dim)
     encoder = Lookup(texts, _vectors("query", inputs[QUERY_VECTORS], len(texts), dim))
-    index = Index(dim)
+    index = Index(dim, LIVE)
     report("documents indexed", 0, len(documents))
     index.set_vectors(index.add(documents), vectors)
     report("documents indexed", len(documents), len(documents))
-    portfolio = train_rows(
-        read_rows(inputs[DATASET]),
-        index,
-        encoder,
-        int(spec["seed"]),
-        threads=int(spec["threads"]),
-        base=RetrievalParameters(**spec["base"]),
-        budget=Budget(**spec["budget"]),
-        report=report,
-    )
-    return _files(portfolio)
+    with tempfile.TemporaryDirectory() as scratch:
+        spaces = TunedSpaces(index, encoder, Path(scratch), int(spec["max_tokens"]), report)
+        tuning = bool(spec["max_tokens"]) and all(name in inputs for name in PARTS)
+        learner = Learner(
+            spaces,
+            int(spec["seed"]),
+            int(spec["threads"]),
+            Budget(**spec["budget"]),
+            report,
+            tune=_tuner(inputs, spec, report, checkpoints) if tuning else None,
+            export=spaces.add if tuning else None,
+        )
+        learnt = train_rows(
+            read_rows(inputs[DATASET]), learner, RetrievalParameters(**spec["base"])
+        )
+        return _files(learnt, spaces)
+
+
+def _tuner(
+    inputs: Mapping[str, bytes],
+    spec: Mapping[str, Any],
+    report: Report,
+    checkpoints: Path | None,
+) -> Tune:
+    model = {name: inputs[name] for name in PARTS}
+
+    def tune(lessons: Lessons, anchors: Sequence[AnchorSet], plan: Plan) -> BiEncoder:
+        given = bi_encoder_job.job_inputs(model, lessons, anchors)
+        wanted = bi_encoder_job.job_spec(plan, lessons, max_tokens=int(spec["max_tokens"]))
+        left = bi_encoder_job.bi_encoder_job(given, wanted, report, checkpoints)
+        return bi_encoder_job.read_tuned(left)
+
+    return tune
 
 
 class Lookup:
@@ -232,7 +258,7 @@ class Lookup:
         return vector
 
 
-def _files(portfolio: Portfolio) -> dict[str, bytes]:
+def _files(portfolio: Learnt, spaces: TunedSpaces) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     table = []
     for number, trained in enumerate(portfolio.candidates, start=1):
@@ -247,8 +273,12 @@ def _files(portfolio: Portfolio) -> dict[str, bytes]:
                 "details": dict(trained.details),
                 "retrieval": trained.retrieval.to_json(),
                 "reranker": name,
+                "tuned": bool(trained.encoder),
             }
         )
+        if trained.encoder:
+            encoder = spaces.files[trained.encoder]
+            files |= {ENCODER_MODEL: encoder.model(), ENCODER_TOKENIZER: encoder.tokenizer()}
     files[LEFT_OUT] = json.dumps(dict(portfolio.left_out)).encode()
     files[PORTFOLIO] = json.dumps(table, indent=1, allow_nan=False).encode()
     return files
@@ -277,5 +307,16 @@ def _finite(value: Any) -> float:
     return float(value)
 
 
+def main(job: Path) -> int:
+    """Do the job in the folder ``job``; the exit code. A tuning that was cut off goes on."""
+
+    def work(
+        inputs: Mapping[str, bytes], spec: Mapping[str, Any], report: Report
+    ) -> dict[str, bytes]:
+        return train_job(inputs, spec, report, job / bi_encoder_job.CHECKPOINT)
+
+    return run(job, work)
+
+
 if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[1]), train_job))
+    sys.exit(main(Path(sys.argv[1])))

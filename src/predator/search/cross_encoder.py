@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -27,9 +26,6 @@ from predator.search.cross_encoder_files import (
     fetch_files,
 )
 from predator.search.encoder.onnx_encoder import open_session, shown
-
-DOCUMENT_CACHE = 2048
-"""Documents whose tokens are kept: half of what a rerank of popular ones costs beside the model."""
 
 Clock = Callable[[], float]
 
@@ -56,7 +52,6 @@ class PairTokens:
     def __init__(self, tokenizer: bytes, max_tokens: int, max_query_tokens: int) -> None:
         self._tokenizer = _tokenizer(tokenizer)
         self._max_tokens, self._max_query_tokens = max_tokens, max_query_tokens
-        self._document = lru_cache(DOCUMENT_CACHE)(self._tokens)
 
     @property
     def largest_token_id(self) -> int:
@@ -67,7 +62,7 @@ class PairTokens:
         """The pair's ``tokenizers.Encoding``."""
         asked = self._tokens(self.shown(query), self._max_query_tokens)
         room = self._max_tokens - SPECIAL_TOKENS - len(asked.ids)
-        return self._tokenizer.post_process(asked, self._document(self.shown(document), room))
+        return self._tokenizer.post_process(asked, self._tokens(self.shown(document), room))
 
     def shown(self, text: str) -> str:
         """As much of ``text`` as its tokens can need, as valid Unicode."""

@@ -1,0 +1,60 @@
+"""Trains the cross-encoder in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from predator.bootstrap.home import Home
+from predator.bootstrap.ring import trainer_of
+from predator.config import Settings
+from predator.domain.canonical import digest_of, sha256_hex
+from predator.domain.errors import InputError
+
+if TYPE_CHECKING:
+    from predator.learning.cross_encoder import Plan
+    from predator.learning.stacking import Lessons, Stacked
+
+POLL_S = 0.5
+
+
+def cross_encoder_of(
+    settings: Settings, home: Home, report: Callable[[str, int, int], None]
+) -> Callable[[Lessons, Plan], Stacked]:
+    """What trains a cross-encoder from the founding encoder; the same lessons are learnt once.
+
+    It raises ``InputError`` where torch is not installed, or where the job ends without a model.
+    """
+
+    def train(lessons: Lessons, plan: Plan) -> Stacked:
+        if importlib.util.find_spec("torch") is None:
+            raise InputError(
+                "training a cross-encoder needs torch, which is not installed",
+                cure="pip install 'predator-search[train]'",
+            )
+        from predator.loop.cross_encoder_job import (
+            KIND,
+            job_inputs,
+            job_spec,
+            read_base,
+            read_stacked,
+        )
+        from predator.search.encoder.hub import model_folder
+
+        folder = model_folder(
+            settings.model, home.caches / "encoder", lambda line: report(line, 0, 1)
+        )
+        inputs, spec = job_inputs(read_base(folder), lessons), job_spec(plan, lessons)
+        name = digest_of([{n: sha256_hex(data) for n, data in inputs.items()}, spec])
+        job, trainer = f"read-{name[:24]}", trainer_of(settings)
+        trainer.start(job, KIND, inputs, spec)
+        while (status := trainer.poll(job)).state == "running":
+            report(status.what or "training the cross-encoder", status.done, max(status.total, 1))
+            time.sleep(POLL_S)
+        if status.state != "completed":
+            raise InputError(f"training the cross-encoder {status.state}: {status.error}")
+        return read_stacked(trainer.collect(job))
+
+    return train
