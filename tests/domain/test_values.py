@@ -175,3 +175,30 @@ def test_answers_are_written_as_their_names() -> None:
     for kind in (Verdict, Decision, WatchDecision):
         for answer in kind:
             assert json.dumps(answer) == f'"{answer.name}"'
+
+
+class TestLanguageWeights:
+    def test_a_query_is_fused_as_its_language_needs(self) -> None:
+        parameters = RetrievalParameters(fusion="rrf", language_weights=(("uk", 0.2),))
+        assert parameters.asked_in("en") is parameters
+        assert parameters.asked_in("uk") == RetrievalParameters(fusion="weighted", dense_weight=0.2)
+
+    def test_releases_from_before_keep_their_digest(self) -> None:
+        assert "language_weights" not in RetrievalParameters().to_json()
+        assert Release.from_json(RELEASE.to_json()) == RELEASE
+
+    def test_they_survive_json(self) -> None:
+        parameters = RetrievalParameters(language_weights=(("uk", 0.2), ("ru", 0)))
+        release = Release("e" * 64, "schema", "r" * 64, parameters)
+        again = Release.from_json(json.loads(json.dumps(release.to_json())))
+        assert (again, again.digest) == (release, release.digest)
+        assert again.retrieval.language_weights == (("ru", 0), ("uk", 0.2))
+
+    @pytest.mark.parametrize(
+        "broken",
+        ["uk", 1, [["uk"]], [["uk", 2]], [["uk", float("nan")]], [["UK", 0.1]], [[1, 0.1]],
+         [["uk", 0.1], ["uk", 0.2]], [["uk", True]], [["../x", 0.1]], [["uk", 0.1]] * 101],
+    )  # fmt: skip
+    def test_what_no_search_could_use_is_refused(self, broken: object) -> None:
+        with pytest.raises(ValueError, match=r"language|weight"):
+            RetrievalParameters(language_weights=broken)  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ from predator.learning.stacking import (
 from predator.learning.trainable import TrainingSet
 from predator.search.cross_encoder import passage
 from predator.search.features import FEATURES
-from predator.search.rankers import Named
+from predator.search.rankers import Named, standardised
 from predator.search.rerank import dump_reranker, load_reranker
 from tests.learning.pair_worlds import answered, tiny_source
 from tests.learning.worlds import World, world
@@ -112,7 +112,9 @@ def test_trees_learn_from_the_columns_and_serve_with_them(small: World, lessons:
     for before, after in zip(plain, stacked, strict=True):
         np.testing.assert_array_equal(after.matrix[:, : len(FEATURES)], before.matrix)
         column = after.matrix[:, len(FEATURES)]
-        np.testing.assert_array_equal(column[:DEPTH], after.grades[:DEPTH].astype(np.float32))
+        assert after.matrix.shape[1] == len(after.names) == len(FEATURES) + 1
+        wanted = standardised(after.grades[:DEPTH].astype(float))
+        np.testing.assert_array_equal(column[:DEPTH], wanted.astype(np.float32))
         assert np.isnan(column[DEPTH:]).all()
     model = train(stacked, trees=20, seed=0, base_weight=0.0)
     ranked = rank(stacked, model)
@@ -139,8 +141,7 @@ def test_more_of_another_rankers_evidence_never_lowers_a_score(
     stacked = with_scores(prepare(small.index, examples, LIVE), scores, "cross_encoder")
     text = train(stacked, trees=20, seed=0, base_weight=0.0).text
     sweep = np.repeat(stacked[0].matrix[:1], 30, axis=0)
-    for column in (len(FEATURES), len(FEATURES) + 1):
-        sweep[:, column] = np.linspace(-3, 3, 30)
+    sweep[:, len(FEATURES)] = np.linspace(-3, 3, 30)
     found = np.asarray(lightgbm.Booster(model_str=text).predict(sweep, num_threads=1))
     assert (np.diff(found) >= 0).all()
 

@@ -33,7 +33,7 @@ from tests.search.pair_models import Objects, exported
 DIGEST = "ab" * 32
 NAMED = Named("cross_encoder", DIGEST, 3, 50.0)
 ASKED = Asked("read", [Document(f"d{i}", "t", "x" * i) for i in range(5)])
-COLUMNS = [*FEATURES, "cross_encoder", "cross_encoder_z"]
+COLUMNS = [*FEATURES, "cross_encoder_z"]
 
 
 class ByLength:
@@ -51,7 +51,7 @@ class ByLength:
         return scores
 
 
-def trained(names: Sequence[str] = COLUMNS, decides: str = "cross_encoder") -> str:
+def trained(names: Sequence[str] = COLUMNS, decides: str = "cross_encoder_z") -> str:
     """LightGBM's text of trees that follow one column."""
     import lightgbm
 
@@ -99,10 +99,16 @@ def test_columns_keep_what_is_missing_missing() -> None:
     scores = np.asarray([1.0, np.nan, 3.0, np.nan])
     columns = columns_of([scores, scores * np.nan])
     assert columns.dtype == np.float32
-    np.testing.assert_array_equal(columns[:, 0], scores.astype(np.float32))
-    np.testing.assert_array_equal(columns[:, 1], np.asarray([-1, np.nan, 1, np.nan], np.float32))
-    assert np.isnan(columns[:, 2:]).all()
+    np.testing.assert_array_equal(columns[:, 0], np.asarray([-1, np.nan, 1, np.nan], np.float32))
+    assert np.isnan(columns[:, 1]).all()
     assert standardised(np.full(3, 7.0)).tolist() == [0, 0, 0]
+
+
+def test_a_model_of_another_scale_gives_the_same_columns() -> None:
+    scores = np.random.default_rng(0).normal(size=20)
+    np.testing.assert_allclose(
+        columns_of([scores]), columns_of([3.0 * scores - 7.0]), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_a_ranker_reads_its_depth_and_no_further() -> None:
@@ -198,7 +204,8 @@ GOOD = NAMED.to_json()
     "rankers",
     [
         ..., None, [], {}, "x", [None], [GOOD] * 2, [{**GOOD, "more": 1}],
-        [{**GOOD, "name": "Bm 25"}], [{**GOOD, "name": 5}], [{**GOOD, "digest": "ab"}],
+        [{**GOOD, "name": "Bm 25"}], [{**GOOD, "name": "bm25"}],
+        [{**GOOD, "name": 5}], [{**GOOD, "digest": "ab"}],
         [{**GOOD, "digest": "../" * 20}], [{**GOOD, "depth": 0}], [{**GOOD, "depth": True}],
         [{**GOOD, "depth": 10**9}], [{**GOOD, "budget_ms": 0}], [{**GOOD, "budget_ms": "5"}],
         [{**GOOD, "budget_ms": float("nan")}], [{**GOOD, "name": f"r{i}"} for i in range(5)],
@@ -229,7 +236,7 @@ def test_a_missing_model_fails_closed(store: tuple[Objects, Named]) -> None:
 
 
 def test_columns_of_other_rankers_than_it_names_are_refused() -> None:
-    data = changed(dump_reranker("trees", 0.0, [NAMED]), features=[*FEATURES, "other", "other_z"])
+    data = changed(dump_reranker("trees", 0.0, [NAMED]), features=[*FEATURES, "other_z"])
     with pytest.raises(InputError, match="other features"):
         load_reranker(data, Objects().get)
     plain = changed(dump_reranker("trees", 0.0), features=COLUMNS)

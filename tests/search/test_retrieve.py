@@ -183,6 +183,26 @@ def test_refusing_what_was_found_is_finding_it_that_way(
         np.testing.assert_array_equal(getattr(served, name), getattr(learnt, name))
 
 
+@pytest.mark.parametrize("depth", [1, 5, 50])
+@pytest.mark.parametrize("kind", ["rrf", "weighted", "dense"])
+def test_a_shallower_search_is_known_from_a_deeper_one(index: Index, kind: str, depth: int) -> None:
+    wanted = RetrievalParameters(fusion=kind, dense_weight=0.3, depth=depth)  # type: ignore[arg-type]
+    for text in QUERIES:
+        query, vector = index.analyse(text), ENCODER.encode_query(text)
+        served = retrieve(index, wanted, query, vector)
+        learnt = retrieve(index, RetrievalParameters(), query, vector).refused(wanted)
+        one, other = np.argsort(served.rows), np.argsort(learnt.rows)
+        for name in ("rows", "bm25_rank", "dense_rank"):
+            np.testing.assert_array_equal(
+                getattr(served, name)[one], getattr(learnt, name)[other], name
+            )
+        # A product with fewer rows rounds its sums in another order.
+        for name in ("bm25", "cosine", "fused"):
+            np.testing.assert_allclose(
+                getattr(served, name)[one], getattr(learnt, name)[other], rtol=1e-5, atol=1e-5
+            )
+
+
 def test_nothing_matches_nothing_breaks() -> None:
     index = indexed(documents(20), vectors=False)
     for text in ("", "zzzz qqqq", "\x00", "!!!"):

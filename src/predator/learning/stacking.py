@@ -33,7 +33,7 @@ from predator.search.cross_encoder import passage
 from predator.search.encoder.export_pairs import LEAST_PROBES, PROBES
 from predator.search.encoder.source import Source
 from predator.search.index import Index
-from predator.search.rankers import blended, columns_named, columns_of
+from predator.search.rankers import blended, column_named, columns_of
 
 FOLDS = 2
 """The price is one more training on everything (with three folds: two more)."""
@@ -202,7 +202,7 @@ def blend_ndcg(lessons: Lessons, stacked: Stacked, weight: float) -> NDArray[np.
 def with_scores(
     prepared: Sequence[Prepared], scores: Mapping[str, Mapping[str, float]], name: str
 ) -> list[Prepared]:
-    """The same queries with the columns of ranker ``name`` after the features.
+    """The same queries with the column of ranker ``name`` after the features.
 
     ``scores`` holds its out-of-fold scores by query id and document id, those of the candidates
     that it will read at serving; what is not there stays missing. ``prepared`` has to be made
@@ -216,7 +216,7 @@ def with_scores(
             replace(
                 one,
                 matrix=np.concatenate([one.matrix, columns_of([column])], axis=1),
-                names=[*one.names, *columns_named(name)],
+                names=[*one.names, column_named(name)],
             )
         )
     return found

@@ -14,6 +14,7 @@ from predator.domain.documents import Document
 from predator.domain.errors import InputError
 from predator.search.cross_encoder import load_cross_encoder, passage
 from predator.search.cross_encoder_files import Fetch
+from predator.search.features import FEATURES
 
 MOST_RANKERS = 4
 MOST_DEPTH = 1000
@@ -65,9 +66,9 @@ class Named:
             raise ValueError(f"a ranker's budget is {self.budget_ms!r:.40} ms")
 
     @property
-    def columns(self) -> tuple[str, str]:
-        """Its features, as :func:`columns_named` says."""
-        return columns_named(self.name)
+    def column(self) -> str:
+        """Its feature, as :func:`column_named` says."""
+        return column_named(self.name)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -96,8 +97,8 @@ def read_named(values: object) -> tuple[Named, ...]:
     if not isinstance(values, list) or not 1 <= len(values) <= MOST_RANKERS:
         raise ValueError(f"a reranker reads 1 to {MOST_RANKERS} other rankers")
     named = tuple(Named(**value) for value in values)
-    if len({one.name for one in named}) != len(named):
-        raise ValueError("two rankers have the same name")
+    if len({*FEATURES, *(one.column for one in named)}) != len(FEATURES) + len(named):
+        raise ValueError("a ranker has the name of another, or of a feature")
     return named
 
 
@@ -116,16 +117,19 @@ def load_rankers(
     return [Ranker(one, load_cross_encoder(one.digest, fetch), budgeted) for one in named]
 
 
-def columns_named(name: str) -> tuple[str, str]:
-    """The two features of a ranker: its score, and the same standardised over the candidates."""
-    return name, f"{name}_z"
+def column_named(name: str) -> str:
+    """The feature of a ranker: its score, standardised over the candidates that it read.
+
+    Not the score itself: its scale is another one in each model, and trees that have learnt
+    thresholds from the models of the folds would apply them to those of the one that serves.
+    """
+    return f"{name}_z"
 
 
 def columns_of(scores: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
-    """The features of some rankers' scores [rows] each: [rows, 2 × rankers], for serving and
-    training alike. What was not scored stays NaN, which LightGBM reads as missing."""
-    made = [column for one in scores for column in (one, standardised(one))]
-    return np.stack(made, axis=1).astype(np.float32)
+    """The features of some rankers' scores [rows] each: [rows, rankers], for serving and training
+    alike. What was not scored stays NaN, which LightGBM reads as missing."""
+    return np.stack([standardised(one) for one in scores], axis=1).astype(np.float32)
 
 
 def standardised(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -229,7 +229,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 
 def _columns(rankers: Sequence[Named]) -> list[str]:
-    return [*FEATURES, *(column for one in rankers for column in one.columns)]
+    return [*FEATURES, *(one.column for one in rankers)]
 
 
 def _known(asked: Asked | None) -> Asked:

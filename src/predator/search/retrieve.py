@@ -35,8 +35,8 @@ class Candidates:
         return self._pick(np.arange(min(count, len(self.rows))))
 
     def refused(self, parameters: RetrievalParameters) -> Candidates:
-        """What :func:`retrieve` gives under other parameters, bit for bit, as long as they take
-        no more from either side than these candidates did.
+        """What :func:`retrieve` gives under other parameters that take no more from either side
+        than these did: bit for bit at the same depth, to rounding at a smaller one.
 
         Serving and training share it, so that a model is never asked about scores that it has
         not learnt from.
