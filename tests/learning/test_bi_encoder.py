@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from predator.domain.errors import InputError, IntegrityError
 from predator.learning import bi_encoder
@@ -62,10 +64,24 @@ def test_a_report_with_an_impossible_mix_is_refused(parts: dict[str, bytes], mix
         bi_encoder.load(files)
 
 
-def test_of_equal_mixes_the_one_nearest_to_the_original_is_taken() -> None:
-    assert best_mix([0.5] * len(MIXES)) == 0.0
-    assert best_mix([0.5, 0.6, 0.6, 0.4, 0.1]) == MIXES[1]
-    assert best_mix([0.5, 0.4, 0.3, 0.2, 0.51]) == 1.0
+def held_out(means: Sequence[float], n: int = 100) -> list[NDArray[np.float64]]:
+    """Scores of questions for each mix: gains of 0.1 on as many as make the mean."""
+    base = np.linspace(0.2, 0.7, n)
+    gained = [np.arange(n) < round((mean - means[0]) * n / 0.1) for mean in means]
+    return [base + 0.1 * some for some in gained]
+
+
+def test_the_best_mix_is_taken_and_of_equals_the_one_nearest_to_the_original() -> None:
+    assert best_mix(held_out([0.5] * len(MIXES))) == 0.0
+    assert best_mix(held_out([0.5, 0.56, 0.56, 0.52, 0.51])) == MIXES[1]
+    assert best_mix(held_out([0.5, 0.5, 0.52, 0.53, 0.57])) == 1.0
+
+
+def test_a_gain_that_held_out_questions_do_not_show_keeps_the_original() -> None:
+    assert best_mix(held_out([0.5, 0.501, 0.502, 0.5, 0.5])) == 0.0
+    one = [np.asarray([0.5]), *(np.asarray([0.9]) for _ in MIXES[1:])]
+    assert best_mix(one) == 0.0
+    assert best_mix([np.zeros(9), *(np.ones(9) for _ in MIXES[1:])]) == 0.0
 
 
 @pytest.mark.parametrize(

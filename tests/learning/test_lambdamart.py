@@ -9,6 +9,7 @@ import pytest
 
 from predator.domain.errors import InputError
 from predator.domain.release import RetrievalParameters
+from predator.learning import lambdamart
 from predator.learning.lambdamart import (
     MONOTONE,
     Prepared,
@@ -18,6 +19,7 @@ from predator.learning.lambdamart import (
     train,
 )
 from predator.search.features import FEATURES
+from predator.search.rerank import Reranker, dump_reranker, load_reranker
 from tests.learning.worlds import World, world
 
 DECIDES = FEATURES.index("title_terms_log")
@@ -190,3 +192,27 @@ def test_judgments_of_documents_that_are_not_indexed_do_not_matter(small: World)
     judged = {**small.judgments["q0"], "gone": 3}
     (example,) = collect(small.index, HashedEncoder(), small.queries[:1], {"q0": judged})
     assert sorted(example.grade_of.values()) == [1]
+
+
+def test_the_mean_of_several_models_scores_as_their_mean() -> None:
+    data = lessons(12)
+    several = lambdamart.train_several(data, trees=7, seed=3, base_weight=2.0)
+    each = [
+        lambdamart.train(data, trees=7, seed=3 + number, base_weight=2.0)
+        for number in range(lambdamart.MODELS)
+    ]
+    assert several.trees == 7 * lambdamart.MODELS
+    one = data[0]
+    fused = one.fused.astype(np.float32)
+
+    def loaded(model: lambdamart.Model) -> Reranker:
+        found = load_reranker(dump_reranker(model.text, model.base_weight))
+        assert isinstance(found, Reranker)
+        return found
+
+    mean = np.mean([loaded(model).score(one.matrix, fused) for model in each], axis=0)
+    np.testing.assert_allclose(loaded(several).score(one.matrix, fused), mean, atol=1e-9)
+    shares = loaded(several).contributions(one.matrix)
+    np.testing.assert_allclose(
+        shares.sum(axis=1) + 2.0 * fused, mean, atol=1e-6, err_msg="TreeSHAP adds up"
+    )

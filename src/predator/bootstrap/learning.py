@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from predator.bootstrap.home import Home
 from predator.bootstrap.ring import trainer_of, tunable_of
+from predator.bootstrap.text_rankers import cross_encoder_of
 from predator.config import Settings
 from predator.domain.canonical import digest_of, sha256_hex
 from predator.domain.errors import InputError, PredatorError
@@ -40,11 +41,13 @@ def learner_of(
     from predator.loop.learn import Learner
 
     tune = tuner_of(settings, home, progress)
+    read = cross_encoder_of(settings, home, progress.work) if settings.cross_encoder else None
 
     def make(replica: Replica, seed: int, judged: bool) -> Learner:
         return Learner(
             replica, seed, threads, budget_of(settings), progress.work, judged,
             tune, lambda tuned: _export(home, settings, replica.objects, tuned),
+            read, replica.objects.put,
         )  # fmt: skip
 
     return make

@@ -31,6 +31,7 @@ from predator.search.encoder.export import prepare_encoder
 from predator.search.encoder.files import EncoderFiles
 from predator.search.encoder.onnx_encoder import OnnxEncoder
 from predator.search.encoder.source import Source, parse_weights, read_bounded, read_source
+from predator.statistics.paired import paired_gain
 
 Loss = Literal["info_nce", "margin_mse"]
 Report = Callable[[str, int, int], None]
@@ -57,7 +58,8 @@ class Plan:
     ``epochs`` over the lessons at most, cut to what ``budget_s`` of wall time allows by the pace of
     the first steps, evaluations included; where the machine gets busier it takes longer. ``batch``
     questions a step, each with its answer and one hard negative; halved where memory ends.
-    ``learning_rate`` is AdamW's peak, after a tenth of warm-up and with linear decay. ``scale``
+    ``learning_rate`` is AdamW's peak, after a tenth of warm-up and with linear decay: high for a
+    BERT, because a few dozen steps have to do and the mix takes back what went too far. ``scale``
     multiplies cosines into logits: 20 is what MiniLM was trained with. ``patience`` evaluations
     without a gain on held-out questions end it early. ``max_tokens`` may be fewer than the model
     serves with: what a text is about is said early, and time grows with its length. bf16 is used
@@ -70,7 +72,7 @@ class Plan:
     budget_s: float = 600.0
     epochs: int = 3
     batch: int = 32
-    learning_rate: float = 3e-5
+    learning_rate: float = 1e-4
     max_tokens: int = 64
     scale: float = 20.0
     evaluations: int = 4
@@ -198,6 +200,15 @@ def explain(encoder: Encoder, query: str, document: str) -> list[Contribution]:
     return occlusion.explain(encoder.encode, query, document)[1]
 
 
-def best_mix(scores: Sequence[float]) -> float:
-    """The share among :data:`MIXES` with the highest score; of equals the one nearest to 0."""
-    return MIXES[int(np.argmax(np.round(scores, 9)))]
+def best_mix(scores: Sequence[NDArray[np.float64]], alpha: float = 0.05) -> float:
+    """The share among :data:`MIXES` with the highest mean over held-out questions [questions].
+
+    Of equals the one nearest to 0; and 0 where the gain over the original is not shown, one-sided
+    at ``alpha``: another encoder costs encoding every document anew.
+    """
+    best = int(np.argmax([round(float(one.mean()), 9) for one in scores]))
+    try:
+        shown = paired_gain(scores[best], scores[0], alpha=alpha).lower_bound > 0
+    except ValueError:  # too few questions, or too little in them, to show anything
+        shown = False
+    return MIXES[best] if shown else MIXES[0]

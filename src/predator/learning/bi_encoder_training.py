@@ -193,7 +193,7 @@ class _Training:
         for number, mix in enumerate(MIXES[1:], start=1):
             self._report(f"mixing {mix:.0%} of the tuned weights", number, len(MIXES))
             by_mix.append(self._objective.held_out(self._weights.mixed(mix)))
-        mix = best_mix([float(scores.mean()) for scores in by_mix])
+        mix = best_mix(by_mix)
         after = by_mix[MIXES.index(mix)]
         report = {
             "mix": mix,

@@ -74,7 +74,7 @@ def tune_encoder(
     worse on the anchors.
     """
     lessons = make_lessons(
-        index, dealt.tuning, dealt.dev, live, fused_teacher(live), seed, judged=judged
+        index, dealt.tuning, dealt.dev, live, fused_teacher(live), seed, filtered=judged
     )
     plan = Plan(
         loss="info_nce" if judged else "margin_mse",

@@ -14,9 +14,13 @@ from predator.domain.documents import Judgments, Query
 from predator.domain.errors import InputError
 from predator.domain.release import RetrievalParameters
 from predator.learning.bi_encoder import BiEncoder
+from predator.learning.cross_encoder import Plan
 from predator.learning.examples import Example, collect
 from predator.learning.splits import query_clusters
+from predator.learning.stacking import Lessons, Stacked, make_lessons
+from predator.learning.trainable import TrainingSet
 from predator.loop.encoder_tuning import Tune, deal, tune_encoder
+from predator.loop.text_rankers import NAME, Serving, text_rankers
 from predator.loop.train import Budget, Portfolio, Trained, train_portfolio
 from predator.search.engine import QueryEncoder
 from predator.search.index import Index
@@ -28,6 +32,8 @@ TUNING_SHARE = 0.6
 """Of what is left: new vectors and what is trained on them get the rest."""
 
 Report = Callable[[str, int, int], None]
+Read = Callable[[Lessons, Plan], Stacked]
+"""Trains a cross-encoder; raises ``InputError`` where that is not possible here."""
 
 
 class Spaces(Protocol):
@@ -58,7 +64,7 @@ class Learner:
 
     ``judged`` says that judgments are learnt from, and not known-item queries. ``tune`` tunes the
     encoder and ``export`` makes the result known to ``spaces``, giving its digest; without them
-    the encoder stays.
+    the encoder stays. ``read`` trains a cross-encoder, whose files go into a store by ``put``.
     """
 
     spaces: Spaces
@@ -69,6 +75,8 @@ class Learner:
     judged: bool = True
     tune: Tune | None = None
     export: Callable[[BiEncoder], str] | None = None
+    read: Read | None = None
+    put: Callable[[bytes], str] | None = None
     clock: Callable[[], float] = time.monotonic
 
     def learn(
@@ -97,6 +105,19 @@ class Learner:
         first = self._portfolio(index, examples, judgments, clusters, live, self.budget, generated)
         left_out = dict(first.left_out)
         candidates = [replace(one, encoder=encoder) for one in first.candidates]
+        if self.read is None or self.put is None or not self.judged:
+            left_out[NAME] = "reading texts is off" if self.judged else "there are no judgments"
+        else:
+            data = TrainingSet(
+                index, examples, judgments, clusters, self.seed, self.threads,
+                retrieval=first.best.retrieval,
+            )  # fmt: skip
+            try:
+                read = self._read(data, generated, self.read, self.put, began)
+                candidates += [replace(one, encoder=encoder) for one in read]
+            except InputError as error:
+                left_out[NAME] = error.cause
+        candidates.sort(key=lambda one: -one.scores.mean())
         if self.tune is None or self.export is None:
             left_out[TUNED] = "tuning the encoder is off"
             return Learnt(candidates, left_out)
@@ -141,6 +162,25 @@ class Learner:
         names = [query.id for query in rest]
         compared = [replace(one, scores=one.scores.pick(names)) for one in candidates]
         return Learnt(sorted(compared, key=lambda one: -one.scores.mean()), left_out)
+
+    def _read(
+        self,
+        data: TrainingSet,
+        generated: Sequence[Example],
+        read: Read,
+        put: Callable[[bytes], str],
+        began: float,
+    ) -> list[Trained]:
+        serving = Serving()
+        left_s = self.budget.left(self.clock() - began, self.threads)
+        if left_s < LEAST_TUNING_S:
+            raise InputError(f"the budget leaves {max(left_s, 0.0):.0f} s")
+        lessons = make_lessons(
+            data.index, data.examples, data.clusters, data.retrieval,
+            seed=self.seed, depth=serving.depth, generated=generated,
+        )  # fmt: skip
+        plan = Plan(seed=self.seed, threads=self.threads, budget_s=left_s * TUNING_SHARE)
+        return text_rankers(data, read(lessons, plan), put, serving, report=self.report)
 
     def _portfolio(
         self,

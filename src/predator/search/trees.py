@@ -40,6 +40,30 @@ def canonical_model(text: str, features: Sequence[str]) -> str:
     return "\n\n".join(lines) + "\n\nend of trees\n"
 
 
+def averaged_model(texts: Sequence[str], features: Sequence[str]) -> str:
+    """One model whose score is the mean of the scores of some; raises as :func:`canonical_model`.
+
+    All trees side by side, each with its share of the values.
+    """
+    blocks: list[str] = []
+    header = ""
+    for text in texts:
+        head, _, _ = canonical_model(text, features).partition("\n\nend of trees\n")
+        header, *trees = head.split("\n\n")
+        for tree in trees:
+            lines = tree.split("\n")
+            lines[0] = f"Tree={len(blocks)}"
+            blocks.append("\n".join(_share(line, len(texts)) for line in lines))
+    return canonical_model("\n\n".join([header, *blocks]) + "\n\nend of trees\n", features)
+
+
+def _share(line: str, count: int) -> str:
+    name, _, values = line.partition("=")
+    if name not in ("leaf_value", "internal_value"):
+        return line
+    return f"{name}={' '.join(repr(float(value) / count) for value in values.split())}"
+
+
 def _header(block: str, features: Sequence[str]) -> str:
     first, *rest = block.split("\n")
     fields = _fields(rest)
