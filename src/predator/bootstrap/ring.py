@@ -97,7 +97,7 @@ def tunable_of(
     """
     if not settings.tune_encoder:
         return None
-    if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
+    if importlib.util.find_spec("torch") is None:
         raise InputError(
             "tuning the encoder needs torch, which is not installed",
             cure="pip install 'predator-search[train]', or set tune_encoder=false",

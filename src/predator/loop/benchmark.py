@@ -27,10 +27,10 @@ from predator.domain.verdicts import Verdict
 from predator.learning.measures import Scores, score
 from predator.learning.query_generation import generate_queries, masked
 from predator.learning.splits import query_clusters, split_by_cluster
-from predator.loop.evaluate import Evaluation, Gates, Measured, evaluate
+from predator.loop.evaluate import Evaluation, Gates, Measured, evaluate, guardrails_of
 from predator.loop.learn import Learner
 from predator.loop.observe import judgments_for
-from predator.loop.profile import profile
+from predator.loop.profile import ROUNDS, profile
 from predator.loop.replica import Replica, keep_release
 from predator.loop.train import Trained
 from predator.ports.progress import Progress
@@ -48,6 +48,8 @@ PLAIN: Mapping[str, RetrievalParameters] = {
     "zsum": RetrievalParameters(fusion="zsum"),
 }
 LIVE = "live"
+TRIAL_ROUNDS = 20
+"""Searches that say whether a candidate that reads texts could be served at all."""
 
 LabelKind = Literal["judgments", "none"]
 
@@ -290,8 +292,9 @@ def _cycle(
         learner = bench.learner_of(part.learning, bench.seed + number - 1, judged)
         learnt = learner.learn(live.encoder, live.retrieval, part.fit, part.judgments)
         left_out |= learnt.left_out
-        chosen = _release(bench, live, learnt.best)
-        submitted.append((learnt.best.name, chosen))
+        best_of_part = _affordable(bench, part, live, learnt.candidates, left_out)
+        chosen = _release(bench, live, best_of_part)
+        submitted.append((best_of_part.name, chosen))
         for release, into in ((chosen, gate[0]), (live, gate[1])):
             into.append(bench.scores("gate", part.learning, release, part.gate, part.judgments))
         for candidate in learnt.candidates:
@@ -303,7 +306,7 @@ def _cycle(
                 bench.judgments,
             )
             rows.setdefault(candidate.name, []).append(scored)
-            if candidate is learnt.best:
+            if candidate is best_of_part:
                 best.append(scored)
     at = level(Kind.LOND, bench.gates.alpha, turn.history)
     evaluation = _judge(
@@ -327,6 +330,45 @@ def _cycle(
     )  # fmt: skip
 
 
+def _affordable(
+    bench: Bench,
+    part: Part,
+    live: Release,
+    candidates: Sequence[Trained],
+    left_out: dict[str, str],
+) -> Trained:
+    """The best candidate that is not known beforehand to be too slow or too dear to serve."""
+    replica = part.learning
+    for candidate in candidates:
+        if "budget_ms" not in candidate.details:
+            return candidate
+        measured = _measured(
+            bench, replica, live, _release(bench, live, candidate), part.fit, TRIAL_ROUNDS
+        )
+        broken = [g for g in guardrails_of(measured, bench.gates) if g.held is False]
+        if not broken:
+            return candidate
+        left_out[f"{candidate.name}, served"] = "; ".join(
+            f"{one.name} would be {one.value:.3g}, the gate asks {one.limit}" for one in broken
+        )
+    return candidates[0]
+
+
+def _measured(
+    bench: Bench,
+    replica: Replica,
+    before: Release,
+    after: Release,
+    queries: Sequence[Query],
+    rounds: int,
+) -> Measured:
+    found = profile(replica.engine(before), replica.engine(after), queries, rounds)
+    if found is None:
+        return Measured(None, None, None)
+    cost = found.candidate_cpu_s * 1000 / 3600 * bench.cpu_hour_usd
+    return Measured(found.baseline_p95_ms, found.candidate_p95_ms, cost)
+
+
 def _judge(
     bench: Bench,
     candidate: Scores,
@@ -336,18 +378,12 @@ def _judge(
     after: Release,
     gates: Gates,
 ) -> Evaluation:
-    replica = part.learning
-    measured = profile(replica.engine(before), replica.engine(after), part.gate)
-    cost = measured.candidate_cpu_s * 1000 / 3600 * bench.cpu_hour_usd if measured else None
+    measured = _measured(bench, part.learning, before, after, part.gate, ROUNDS)
     return evaluate(
         candidate.ndcg,
         live.ndcg,
         ["all"] * len(candidate.queries),
-        Measured(
-            measured.baseline_p95_ms if measured else None,
-            measured.candidate_p95_ms if measured else None,
-            cost,
-        ),
+        measured,
         gates,
     )
 

@@ -62,26 +62,22 @@ def tune_encoder(
     live: RetrievalParameters,
     tune: Tune,
     *,
-    judged: bool,
     seed: int,
     threads: int,
     budget_s: float,
 ) -> tuple[BiEncoder, dict[str, Any]]:
     """The tuned encoder and what is to be told of it.
 
-    The teacher is the live fused score. Raises ``InputError`` where there is nothing to learn,
+    The teacher is the live fused score: it leaves out candidates that may be answers themselves.
+    Margins distilled from it (GPL's loss) taught less, from judgments and from generated queries:
+    see decision 25. Raises ``InputError`` where there is nothing to learn,
     where the original is better than any share of the tuned weights, or where the tuned one does
     worse on the anchors.
     """
     lessons = make_lessons(
-        index, dealt.tuning, dealt.dev, live, fused_teacher(live), seed, filtered=judged
+        index, dealt.tuning, dealt.dev, live, fused_teacher(live), seed, filtered=True
     )
-    plan = Plan(
-        loss="info_nce" if judged else "margin_mse",
-        seed=seed,
-        threads=threads,
-        budget_s=max(budget_s, 1.0),
-    )
+    plan = Plan(loss="info_nce", seed=seed, threads=threads, budget_s=max(budget_s, 1.0))
     tuned = tune(lessons, [halves(documents, seed)], plan)
     told = {
         "teacher": lessons.teacher,

@@ -117,7 +117,7 @@ def evaluate(
     except ValueError as error:
         return Evaluation(Verdict.ERROR, f"relevance: {error}", None, None, None, ())
     by_category = _categories(candidate, baseline, categories, gates)
-    guardrails = (*_guardrails(measured, gates), _worst_category(by_category, gates))
+    guardrails = (*guardrails_of(measured, gates), _worst_category(by_category, gates))
     verdict, reason = _verdict(gain, power, needed, guardrails, gates)
     return Evaluation(
         verdict, reason, gain, power, needed, guardrails, by_category,
@@ -160,7 +160,8 @@ def _verdict(
     return Verdict.FAIL, f"{found}; the gate asks {least} and a lower bound above zero"
 
 
-def _guardrails(measured: Measured, gates: Gates) -> tuple[Guardrail, Guardrail]:
+def guardrails_of(measured: Measured, gates: Gates) -> tuple[Guardrail, Guardrail]:
+    """Whether latency and cost stay inside the gates."""
     before = _measurement(measured.latency_p95_ms_baseline)
     after = _measurement(measured.latency_p95_ms_candidate)
     limit = f"≤ {gates.latency_delta_rel_max:+.0%} or ≤ {gates.latency_floor_ms:g} ms"

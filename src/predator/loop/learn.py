@@ -132,7 +132,6 @@ class Learner:
                 dealt,
                 first.best.retrieval,
                 self.tune,
-                judged=self.judged,
                 seed=self.seed,
                 threads=self.threads,
                 budget_s=left_s * TUNING_SHARE,

@@ -21,11 +21,13 @@ class Profile:
     candidate_cpu_s: float
 
 
-def profile(baseline: Engine, candidate: Engine, queries: Sequence[Query]) -> Profile | None:
+def profile(
+    baseline: Engine, candidate: Engine, queries: Sequence[Query], rounds: int = ROUNDS
+) -> Profile | None:
     """Answer the same queries with both in turn; ``None`` without queries."""
     if not queries:
         return None
-    asked = [queries[i % len(queries)].text for i in range(ROUNDS)]
+    asked = [queries[i % len(queries)].text for i in range(rounds)]
     wall: dict[str, list[float]] = {"baseline": [], "candidate": []}
     cpu = 0.0
     engines = {"baseline": baseline, "candidate": candidate}
