@@ -94,6 +94,35 @@ class TestLanguages:
         assert found.language_weights == (("ru", 0.0),)
 
 
+class TestTolerance:
+    """Queries that only stand for real ones move a weight where they show a real difference."""
+
+    def grid(self, best: float, slope: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        one = [
+            0.4 if s.fusion == "rrf" else 0.6 - slope * abs(s.dense_weight - best)
+            - 0.01 * s.title_boost
+            for s in GRID
+        ]  # fmt: skip
+        return np.repeat(np.asarray(one)[:, None], 40, axis=1)
+
+    def test_a_small_difference_leaves_equal_weights(self) -> None:
+        found = tune(self.grid(0.2, 0.05), ["en"] * 40, RetrievalParameters(), 0.03)
+        assert (found.dense_weight, found.title_boost) == (0.5, 0.0)
+
+    def test_a_large_one_moves_no_further_than_it_must(self) -> None:
+        found = tune(self.grid(1.0, 0.5), ["en"] * 40, RetrievalParameters(), 0.03)
+        assert found.dense_weight == 1.0
+        found = tune(self.grid(1.0, 0.1), ["en"] * 40, RetrievalParameters(), 0.03)
+        assert found.dense_weight == 0.9
+
+    def test_what_the_first_release_knew_of_a_language_stays(self) -> None:
+        base = RetrievalParameters(language_weights=(("uk", 0.0),))
+        found = tune(self.grid(0.2, 0.05), ["uk"] * 40, base, 0.03)
+        assert found.asked_in("uk").dense_weight == 0.0
+        found = tune(self.grid(0.9, 0.5), ["uk"] * 40, base, 0.03)
+        assert found.asked_in("uk").dense_weight == 0.9
+
+
 class TestTrainable:
     def data(self, small: World) -> TrainingSet:
         return TrainingSet(small.index, small.examples, small.judgments, small.clusters)

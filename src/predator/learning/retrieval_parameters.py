@@ -26,6 +26,7 @@ from predator.search.retrieve import Candidates, zscores
 DENSE_WEIGHTS = tuple(i / 10 for i in range(11))
 TITLE_BOOSTS = (0.0, 0.3, 1.0)
 DEPTHS = (50, 100)
+EQUAL = 0.5
 LEAST_OF_A_LANGUAGE = 30
 """Queries in a language from which it gets a weight of its own: with a spread of 0.35 a query
 their mean NDCG is known to 0.06, less than a wrong encoder costs (0.05 to 0.5)."""
@@ -41,14 +42,22 @@ GRID = (
 
 
 class RetrievalTrainable:
-    """Chooses the setting with the best mean NDCG@10; its model is the setting."""
+    """Chooses the setting with the best mean NDCG@10; its model is the setting.
+
+    With a ``tolerance`` (relative) it stays as near to equal weights as that loss allows.
+    """
 
     name = "fusion"
+
+    def __init__(self, tolerance: float = 0.0) -> None:
+        self._tolerance = tolerance
 
     def train(self, data: TrainingSet, report: Report) -> RetrievalParameters:
         """The best setting on ``data``. Deterministic."""
         report(self.name, 0, 1)
-        found = tune(grid_of(data), [e.analysed.language for e in data.examples], data.base)
+        found = tune(
+            grid_of(data), [e.analysed.language for e in data.examples], data.base, self._tolerance
+        )
         best = found
         scores = _mean(data, found)
         for depth in DEPTHS[:-1]:
@@ -90,33 +99,63 @@ class RetrievalTrainable:
 
 
 def tune(
-    grid: NDArray[np.float64], languages: Sequence[str], base: RetrievalParameters
+    grid: NDArray[np.float64],
+    languages: Sequence[str],
+    base: RetrievalParameters,
+    tolerance: float = 0.0,
 ) -> RetrievalParameters:
     """The best setting, with weights for the languages that need another.
 
     ``grid`` is [settings of GRID, examples], ``languages`` that of each example's query. What
-    ``base`` says of a language stays where too few queries say otherwise.
+    ``base`` says of a language stays where too few queries say otherwise. With a ``tolerance``
+    a setting within that share of the best is as good, and the one nearest to equal weights (to
+    the weight in ``base``, of a language that it names) is taken.
     """
-    chosen = best_setting(grid)
+    chosen = _nearest(grid, EQUAL, tolerance) if tolerance else best_setting(grid)
     asked = np.asarray(languages)
     weights = dict(base.language_weights)
     for language in sorted(set(languages)):
         here = asked == language
         if here.sum() < LEAST_OF_A_LANGUAGE:
             continue
-        weights.pop(language, None)
-        own = _own_weight(grid[:, here], chosen)
+        prior = weights.pop(language, EQUAL)
+        own = _own_weight(grid[:, here], chosen, prior, tolerance)
         if own != chosen.dense_weight or chosen.fusion == "rrf":
             gain = grid[_place(chosen, own)][here] - grid[GRID.index(chosen)][here]
-            # A weight of its own only where it is more than luck: one standard error.
-            if gain.mean() > gain.std() / len(gain) ** 0.5:
+            # A weight of its own only where it is more than luck: one standard error. What the
+            # base knew stays unless a shared weight is as good.
+            if gain.mean() > gain.std() / len(gain) ** 0.5 or (tolerance and prior != EQUAL):
                 weights[language] = own
     return replace(chosen, language_weights=tuple(weights.items()))
 
 
-def _own_weight(grid: NDArray[np.float64], chosen: RetrievalParameters) -> float:
-    means = [round(float(grid[_place(chosen, weight)].mean()), 9) for weight in DENSE_WEIGHTS]
-    return DENSE_WEIGHTS[int(np.argmax(means))]
+def _own_weight(
+    grid: NDArray[np.float64], chosen: RetrievalParameters, prior: float, tolerance: float
+) -> float:
+    means = np.asarray(
+        [round(float(grid[_place(chosen, weight)].mean()), 9) for weight in DENSE_WEIGHTS]
+    )
+    if not tolerance:
+        return DENSE_WEIGHTS[int(np.argmax(means))]
+    good = [w for w, mean in zip(DENSE_WEIGHTS, means, strict=True)
+            if mean >= (1 - tolerance) * means.max()]  # fmt: skip
+    return min(good, key=lambda weight: abs(weight - prior))
+
+
+def _nearest(grid: NDArray[np.float64], prior: float, tolerance: float) -> RetrievalParameters:
+    """The weighted sum nearest to ``prior`` and without a title's boost that is good enough."""
+    means = np.round(grid.mean(axis=1), 9)
+    good = [
+        setting
+        for setting, mean in zip(GRID, means.tolist(), strict=True)
+        if mean >= (1 - tolerance) * float(means.max())
+    ]
+
+    def distance(setting: RetrievalParameters) -> float:
+        away = abs(setting.dense_weight - prior) + setting.title_boost
+        return away if setting.fusion == "weighted" else float("inf")
+
+    return min(good, key=distance)
 
 
 def _place(chosen: RetrievalParameters, weight: float) -> int:

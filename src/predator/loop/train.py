@@ -26,6 +26,9 @@ from predator.learning.trainable import Report, Trainable, TrainingSet
 from predator.search.index import Index
 
 FOLDS = 3
+PROXY_TOLERANCE = 0.03
+"""Relative NDCG that known-item queries have to show before they move a weight: what the gate asks
+of any candidate. They are no users' queries, so less than that says nothing about those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def train_portfolio(
     rankers = _rankers(generated) if rerankers else []
     steps = (1 + len(rankers)) * (FOLDS + 1)
     work = _Work(data, folds, budget or Budget(), report, clock, clock(), steps)
-    fusion = RetrievalTrainable()
+    fusion = RetrievalTrainable(0.0 if rerankers else PROXY_TOLERANCE)
     tuned, scores = work.fit(fusion)
     details = {"dense_weight": tuned.dense_weight, "title_boost": tuned.title_boost}
     details |= {f"dense_weight_{code}": weight for code, weight in tuned.language_weights}
