@@ -142,7 +142,7 @@ class Settings(BaseSettings):
         False, description="tune the encoder too (needs the extra train, and minutes)"
     )
     cross_encoder: bool = Field(
-        False, description="train a cross-encoder too (needs the extra train, and minutes)"
+        False, description="bench: train a cross-encoder too (needs the extra train, and minutes)"
     )
     training_budget_s: float = Field(
         600, ge=0, description="candidates that would take longer in all are left out"

@@ -62,9 +62,24 @@ def planned(data: Collection, seed: int = 0) -> LocalWorld:
 class TestAnswerable:
     def test_queries_that_nothing_answers_are_left_out(self) -> None:
         data = collection(30)
-        odd = {"q0": {"d1": 0}, "q1": {}}
-        data = Collection("c", data.documents, data.queries, {**data.splits, "odd": odd}, "d")
+        (judgments,) = data.splits.values()
+        odd = {**judgments, "q0": {"d1": 0}, "q1": {}}
+        data = Collection("c", data.documents, data.queries, {"odd": odd}, "d")
         assert [q.id for q in answerable(data)] == [f"q{i}" for i in range(2, 30)]
+
+    def test_splits_that_contradict_each_other_are_told(self) -> None:
+        data = collection(30)
+        (judgments,) = data.splits.values()
+        document, grade = next(iter(judgments["q0"].items()))
+        both = {**data.splits, "other": {"q0": {document: grade + 1}}}
+        with pytest.raises(InputError, match=r"qrels/other\.tsv judges"):
+            answerable(Collection("c", data.documents, data.queries, both, "d"))
+
+    def test_a_query_of_two_splits_keeps_all_its_judgments(self) -> None:
+        data = collection(30)
+        more = {**data.splits, "more": {"q0": {"d7": 1}}}
+        found = judged(Collection("c", data.documents, data.queries, more, "d"))
+        assert found["q0"].keys() > {"d7"}
 
     def test_too_few_are_said_with_their_number(self) -> None:
         with pytest.raises(InputError, match="19 judged queries are too few") as error:

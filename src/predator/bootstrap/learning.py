@@ -43,11 +43,13 @@ def learner_of(
     tune = tuner_of(settings, home, progress)
     read = cross_encoder_of(settings, home, progress.work) if settings.cross_encoder else None
 
+    tuned_on: dict[str, frozenset[str]] = {}
+
     def make(replica: Replica, seed: int, judged: bool) -> Learner:
         return Learner(
             replica, seed, threads, budget_of(settings), progress.work, judged,
             tune, lambda tuned: _export(home, settings, replica.objects, tuned),
-            read, replica.objects.put,
+            read, replica.objects.put, tuned_on,
         )  # fmt: skip
 
     return make

@@ -28,12 +28,13 @@ def cross_encoder_of(
     It raises ``InputError`` where torch is not installed, or where the job ends without a model.
     """
 
+    if importlib.util.find_spec("torch") is None:
+        raise InputError(
+            "training a cross-encoder needs torch, which is not installed",
+            cure="pip install 'predator-search[train]', or set cross_encoder=false",
+        )
+
     def train(lessons: Lessons, plan: Plan) -> Stacked:
-        if importlib.util.find_spec("torch") is None:
-            raise InputError(
-                "training a cross-encoder needs torch, which is not installed",
-                cure="pip install 'predator-search[train]'",
-            )
         from predator.loop.cross_encoder_job import (
             KIND,
             job_inputs,

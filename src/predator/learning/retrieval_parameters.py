@@ -111,22 +111,32 @@ def tune(
     a setting within that share of the best is as good, and the one nearest to equal weights (to
     the weight in ``base``, of a language that it names) is taken.
     """
-    chosen = _nearest(grid, EQUAL, tolerance) if tolerance else best_setting(grid)
     asked = np.asarray(languages)
     weights = dict(base.language_weights)
+    # Queries with a weight of their own say nothing about the others' weight.
+    shared = ~np.isin(asked, list(weights))
+    others = grid[:, shared] if shared.sum() >= LEAST_OF_A_LANGUAGE else grid
+    chosen = _nearest(others, EQUAL, tolerance) if tolerance else best_setting(others)
     for language in sorted(set(languages)):
-        here = asked == language
-        if here.sum() < LEAST_OF_A_LANGUAGE:
+        here = grid[:, asked == language]
+        if here.shape[1] < LEAST_OF_A_LANGUAGE:
             continue
-        prior = weights.pop(language, EQUAL)
-        own = _own_weight(grid[:, here], chosen, prior, tolerance)
-        if own != chosen.dense_weight or chosen.fusion == "rrf":
-            gain = grid[_place(chosen, own)][here] - grid[GRID.index(chosen)][here]
-            # A weight of its own only where it is more than luck: one standard error. What the
-            # base knew stays unless a shared weight is as good.
-            if gain.mean() > gain.std() / len(gain) ** 0.5 or (tolerance and prior != EQUAL):
-                weights[language] = own
+        prior = weights.get(language)
+        own = _own_weight(here, chosen, EQUAL if prior is None else prior, tolerance)
+        known = chosen if prior is None else GRID[_place(chosen, _on_grid(prior))]
+        gain = here[_place(chosen, own)] - here[GRID.index(known)]
+        # Another weight than the known one only where it is more than luck: one standard error.
+        if gain.mean() <= gain.std() / gain.size**0.5:
+            continue
+        if own == chosen.dense_weight and chosen.fusion == "weighted":
+            weights.pop(language, None)
+        else:
+            weights[language] = own
     return replace(chosen, language_weights=tuple(weights.items()))
+
+
+def _on_grid(weight: float) -> float:
+    return min(DENSE_WEIGHTS, key=lambda known: abs(known - weight))
 
 
 def _own_weight(

@@ -24,6 +24,7 @@ from predator.domain.documents import Judgments, Query
 from predator.domain.errors import InputError
 from predator.domain.release import Release, RetrievalParameters
 from predator.domain.verdicts import Verdict
+from predator.learning.leakage import near_duplicates
 from predator.learning.measures import Scores, score
 from predator.learning.query_generation import generate_queries, masked
 from predator.learning.splits import query_clusters, split_by_cluster
@@ -39,6 +40,9 @@ from predator.statistics.paired import paired_gain
 
 FOLDS = 5
 DEV_SHARE = 0.3
+LEAST_REPORTED = 10
+LEAST_MADE = 60
+"""Queries made from documents of which the gate's part is not smaller than a category's least."""
 CUT_ONCE_FROM = 3000
 """Judged queries from which one cut is as good as folds and costs a fifth."""
 PLAIN: Mapping[str, RetrievalParameters] = {
@@ -149,17 +153,17 @@ class Table:
     protocol: str
 
     def to_json(self) -> dict[str, Any]:
-        first = self.cycles[0]
+        first, last = self.cycles[0], self.cycles[-1]
         return {
             "systems": {name: row(scores) for name, scores in self.systems.items()},
             "over_best_plain": _over_best_plain(self.systems),
             "labels": self.labels,
-            "verdict": str(first.evaluation.verdict),
-            "reason": first.evaluation.reason,
-            "chosen": self.cycles[-1].chosen,
+            "verdict": str(last.evaluation.verdict),
+            "reason": last.evaluation.reason,
+            "chosen": last.chosen,
             "left_out": dict(first.left_out),
             "protocol": self.protocol,
-            "evaluation": first.evaluation.to_json(),
+            "evaluation": last.evaluation.to_json(),
             "cycles": [cycle.to_json() for cycle in self.cycles],
         }
 
@@ -215,15 +219,18 @@ def _judged(
     by_id = {query.id: query for query in bench.queries}
     train, test = splits.get("train"), splits.get("test")
     if train and test:
+        report = _answerable(by_id, test)
+        fit = [by_id[q] for q in train if q in by_id and q not in test]
+        if not fit:
+            raise InputError(
+                "every query of the train split is in the test split too",
+                cure="keep them apart, or bring one split",
+            )
+        near = int(near_duplicates([q.text for q in fit], [q.text for q in report]).sum())
         return (
-            [
-                _cut(
-                    bench,
-                    [by_id[q] for q in train if q in by_id and q not in test],
-                    [by_id[q] for q in test if q in by_id],
-                )
-            ],
-            f"gate on {DEV_SHARE:.0%} of train by query cluster; test read for the report alone",
+            [_cut(bench, fit, report)],
+            f"gate on {DEV_SHARE:.0%} of train by query cluster; test read for the report alone; "
+            f"{near} of {len(fit)} train queries say nearly what a test query says",
         )
     judged = list(bench.queries)
     clusters = bench.clusters(judged)
@@ -243,7 +250,21 @@ def _judged(
         inside = [query for query, f in zip(judged, folds, strict=True) if f != fold]
         outside = _where(judged, folds, fold)
         parts.append(Part(inside, outside, outside, bench.replica, bench.judgments))
-    return parts, f"{FOLDS}-fold by query cluster; tuned rows and the gate are out of fold"
+    return parts, (
+        f"{FOLDS}-fold by query cluster; tuned rows are out of fold; the gate reads the reported "
+        "queries, so that a promoted row was chosen on them"
+    )
+
+
+def _answerable(by_id: Mapping[str, Query], test: Judgments) -> list[Query]:
+    """The queries of the test split to which that split itself knows a relevant document."""
+    found = [by_id[q] for q in test if q in by_id and any(g > 0 for g in test[q].values())]
+    if len(found) < LEAST_REPORTED:
+        raise InputError(
+            f"the test split has {len(found)} queries with a relevant document",
+            cure=f"bring at least {LEAST_REPORTED}: fewer say nothing",
+        )
+    return found
 
 
 def _cut(bench: Bench, train: Sequence[Query], test: Sequence[Query]) -> Part:
@@ -257,12 +278,18 @@ def _cut(bench: Bench, train: Sequence[Query], test: Sequence[Query]) -> Part:
 
 def _label_free(bench: Bench, splits: Mapping[str, Judgments]) -> tuple[list[Part], str]:
     test = splits.get("test") if splits.get("train") else None
-    report = [query for query in bench.queries if test is None or query.id in test]
+    by_id = {query.id: query for query in bench.queries}
+    report = list(bench.queries) if test is None else _answerable(by_id, test)
     made = generate_queries(
         bench.replica.index.documents, bench.generated, np.random.default_rng(bench.seed)
     )
     known = [Query(f"generated-{number}", one.query) for number, one in enumerate(made)]
     judgments = {q.id: {one.document_id: 1} for q, one in zip(known, made, strict=True)}
+    if len(known) < LEAST_MADE:
+        raise InputError(
+            f"only {len(known)} queries could be made from the documents",
+            cure=f"bring documents with sentences enough for {LEAST_MADE}",
+        )
     bench.progress.note(f"{len(known)} queries made from documents")
     replica = bench.replica_of(masked(bench.replica.index.documents, made))
     part = split_by_cluster(
@@ -426,7 +453,7 @@ def _gain(after: Scores, before: Scores) -> dict[str, Any] | None:
 
 def _over_best_plain(systems: Mapping[str, Scores]) -> dict[str, Any]:
     """The paired gain of the promoted release over the best row that learns nothing."""
-    best = max(PLAIN, key=lambda name: systems[name].mean())
+    best = max((*PLAIN, LIVE), key=lambda name: systems[name].mean())
     try:
         gain = paired_gain(systems["promoted"].ndcg, systems[best].ndcg)
     except ValueError as error:
@@ -447,6 +474,6 @@ def row(scores: Scores) -> dict[str, Any]:
         "ndcg_at_10": round(mean, 4),
         "recall_at_20": round(scores.mean("R@20"), 4),
         "precision_at_10": round(scores.mean("P@10"), 4),
-        "ci": [round(mean - half, 4), round(mean + half, 4)],
+        "ci": [round(max(0.0, mean - half), 4), round(min(1.0, mean + half), 4)],
         "queries": len(scores.queries),
     }

@@ -154,8 +154,8 @@ def _verdict(
     if power < gates.power:
         return (
             Verdict.INCONCLUSIVE,
-            f"{found}; {gain.n} queries show {target} at the level {gates.alpha:.2g} with a power "
-            f"of only {power:.0%}, {needed} would settle it",
+            f"{found}; {gain.n} queries show {target} with a power of only {power:.0%}, "
+            f"{needed} would settle it",
         )
     return Verdict.FAIL, f"{found}; the gate asks {least} and a lower bound above zero"
 

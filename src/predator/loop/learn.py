@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predator.domain.documents import Judgments, Query
-from predator.domain.errors import InputError
+from predator.domain.errors import InputError, PredatorError
 from predator.domain.release import RetrievalParameters
 from predator.learning.bi_encoder import BiEncoder
 from predator.learning.cross_encoder import Plan
@@ -24,12 +24,19 @@ from predator.loop.text_rankers import NAME, Serving, text_rankers
 from predator.loop.train import Budget, Portfolio, Trained, train_portfolio
 from predator.search.engine import QueryEncoder
 from predator.search.index import Index
+from predator.search.serving.ingest import embedding_text
 
 TUNED = "bi_encoder"
+TUNING_SHARE = 0.4
+"""Of the whole budget, for either training with torch. A share of what is left would differ with
+the machine's mood, and a training that was cut off could not be found again."""
 LEAST_TUNING_S = 30.0
-"""Under this not even the smallest tuning ends: loading torch alone takes some ten seconds."""
-TUNING_SHARE = 0.6
-"""Of what is left: new vectors and what is trained on them get the rest."""
+"""Under this not even the smallest training ends: loading torch alone takes some ten seconds."""
+PACED = 16
+"""Documents that say how long new vectors of all will take."""
+
+_FAILURES = (PredatorError, OSError, MemoryError)
+"""What a training with torch may end in, without taking what is trained already with it."""
 
 Report = Callable[[str, int, int], None]
 Read = Callable[[Lessons, Plan], Stacked]
@@ -64,7 +71,9 @@ class Learner:
 
     ``judged`` says that judgments are learnt from, and not known-item queries. ``tune`` tunes the
     encoder and ``export`` makes the result known to ``spaces``, giving its digest; without them
-    the encoder stays. ``read`` trains a cross-encoder, whose files go into a store by ``put``.
+    the encoder stays. ``tuned_on`` are the ids of the queries that tuned encoders have learnt
+    from, by digest: on such an encoder nothing else is learnt from those. ``read`` trains a
+    cross-encoder, whose files go into a store by ``put``.
     """
 
     spaces: Spaces
@@ -77,6 +86,7 @@ class Learner:
     export: Callable[[BiEncoder], str] | None = None
     read: Read | None = None
     put: Callable[[bytes], str] | None = None
+    tuned_on: MutableMapping[str, frozenset[str]] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
 
     def learn(
@@ -92,6 +102,8 @@ class Learner:
         The live release has the encoder with that digest and retrieves as ``live`` says.
         ``InputError`` where there is too little to learn from.
         """
+        known = self.tuned_on.get(encoder, frozenset())
+        queries = [query for query in queries if query.id not in known]
         if not queries:
             raise InputError(
                 "no query is left to learn from",
@@ -102,11 +114,15 @@ class Learner:
         examples = collect(index, reader, queries, judgments, progress=self._collecting)
         vectors = np.stack([reader.encode_query(query.text) for query in queries])
         clusters = query_clusters(vectors, self.seed)
-        first = self._portfolio(index, examples, judgments, clusters, live, self.budget, generated)
+        left_s = self.budget.left(self.clock() - began, self.threads)
+        rest_of = replace(self.budget, seconds=max(0.0, left_s), usd=None)
+        first = self._portfolio(index, examples, judgments, clusters, live, rest_of, generated)
         left_out = dict(first.left_out)
         candidates = [replace(one, encoder=encoder) for one in first.candidates]
         if self.read is None or self.put is None or not self.judged:
-            left_out[NAME] = "reading texts is off" if self.judged else "there are no judgments"
+            left_out[NAME] = (
+                "reading texts is off (cross_encoder)" if self.judged else "there are no judgments"
+            )
         else:
             data = TrainingSet(
                 index, examples, judgments, clusters, self.seed, self.threads,
@@ -115,17 +131,16 @@ class Learner:
             try:
                 read = self._read(data, generated, self.read, self.put, began)
                 candidates += [replace(one, encoder=encoder) for one in read]
-            except InputError as error:
-                left_out[NAME] = error.cause
+            except _FAILURES as error:
+                left_out[NAME] = _why(error)
         candidates.sort(key=lambda one: -one.scores.mean())
         if self.tune is None or self.export is None:
-            left_out[TUNED] = "tuning the encoder is off"
+            left_out[TUNED] = "tuning the encoder is off (tune_encoder)"
             return Learnt(candidates, left_out)
         try:
             dealt = deal(examples, clusters, self.seed)
-            left_s = self.budget.left(self.clock() - began, self.threads)
-            if left_s < LEAST_TUNING_S:
-                raise InputError(f"the budget leaves {max(left_s, 0.0):.0f} s")
+            share_s = self._share(began)
+            self._check_pace(index, reader, began, share_s)
             tuned, told = tune_encoder(
                 index,
                 index.documents,
@@ -134,9 +149,11 @@ class Learner:
                 self.tune,
                 seed=self.seed,
                 threads=self.threads,
-                budget_s=left_s * TUNING_SHARE,
+                budget_s=share_s,
             )
             digest = self.export(tuned)
+            learnt_from = (*dealt.tuning, *dealt.dev)
+            self.tuned_on[digest] = known | {example.query.id for example in learnt_from}
             rest = [queries[i] for i in dealt.rest.tolist()]
             other, tuned_reader = self.spaces.seen_by(digest)
             again = collect(other, tuned_reader, rest, judgments, progress=self._collecting)
@@ -145,9 +162,10 @@ class Learner:
                 other, again, judgments, clusters[dealt.rest], live,
                 replace(self.budget, seconds=max(0.0, left_s), usd=None),
             )  # fmt: skip
-        except InputError as error:
-            left_out[TUNED] = error.cause
+        except _FAILURES as error:
+            left_out[TUNED] = _why(error)
             return Learnt(candidates, left_out)
+        left_out |= {f"{TUNED}+{name}": why for name, why in second.left_out.items()}
         candidates += [
             replace(
                 one,
@@ -171,15 +189,37 @@ class Learner:
         began: float,
     ) -> list[Trained]:
         serving = Serving()
-        left_s = self.budget.left(self.clock() - began, self.threads)
-        if left_s < LEAST_TUNING_S:
-            raise InputError(f"the budget leaves {max(left_s, 0.0):.0f} s")
+        share_s = self._share(began)
         lessons = make_lessons(
             data.index, data.examples, data.clusters, data.retrieval,
             seed=self.seed, depth=serving.depth, generated=generated,
         )  # fmt: skip
-        plan = Plan(seed=self.seed, threads=self.threads, budget_s=left_s * TUNING_SHARE)
+        plan = Plan(seed=self.seed, threads=self.threads, budget_s=share_s)
         return text_rankers(data, read(lessons, plan), put, serving, report=self.report)
+
+    def _share(self, began: float) -> float:
+        """Seconds for a training with torch; ``InputError`` where the budget leaves fewer."""
+        share_s = self.budget.left(0.0, self.threads) * TUNING_SHARE
+        left_s = self.budget.left(self.clock() - began, self.threads)
+        if left_s < max(share_s, LEAST_TUNING_S):
+            raise InputError(
+                f"it needs {share_s:.0f} s, the budget leaves {max(left_s, 0.0):.0f} s"
+            )
+        return share_s
+
+    def _check_pace(self, index: Index, reader: QueryEncoder, began: float, share_s: float) -> None:
+        """``InputError`` where new vectors of all documents would not fit into the budget too."""
+        some = index.documents[:PACED]
+        begun = self.clock()
+        for document in some:
+            reader.encode_query(embedding_text(document))
+        needed_s = (self.clock() - begun) / max(len(some), 1) * len(index)
+        left_s = self.budget.left(self.clock() - began, self.threads) - share_s
+        if needed_s > left_s:
+            raise InputError(
+                f"new vectors of {len(index)} documents would take {needed_s:.0f} s, the budget "
+                f"leaves {max(left_s, 0.0):.0f} s"
+            )
 
     def _portfolio(
         self,
@@ -208,3 +248,7 @@ class Learner:
 
     def _collecting(self, done: int, total: int) -> None:
         self.report("candidates and features", done, total)
+
+
+def _why(error: Exception) -> str:
+    return error.cause if isinstance(error, PredatorError) else f"{type(error).__name__}: {error}"

@@ -163,7 +163,10 @@ def decide_evaluate(inputs: Json) -> Json:
         restore(evaluate.Measured, inputs["measured"]),
         gates,
     )
-    return answer(found)
+    told = answer(found)
+    if "ledger" not in inputs:  # nor did they tell of the winner's curse
+        told.pop("gain_shrunken_rel")
+    return told
 
 
 def to_evaluate(output: Json) -> evaluate.Evaluation:

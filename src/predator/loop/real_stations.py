@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from predator.contours.meaning import GATE_PROFILES
-from predator.domain.errors import PredatorError
+from predator.domain.errors import IntegrityError, PredatorError
 from predator.domain.release import Release
 from predator.domain.verdicts import Verdict, WatchDecision
 from predator.learning.leakage import gold_marks
@@ -41,7 +42,14 @@ from predator.loop.replica import Replica, keep_release
 from predator.loop.ring import Sources, timestamp
 from predator.loop.stations import Situation
 from predator.loop.train import Budget
-from predator.loop.train_job import job_inputs, job_spec, read_left_out, read_portfolio
+from predator.loop.train_job import (
+    TUNED_ON,
+    job_inputs,
+    job_spec,
+    read_left_out,
+    read_portfolio,
+    read_tuned_on,
+)
 from predator.policy.gates import Gate, to_evaluation_gates, with_overrides
 from predator.ports.datasets import DatasetVersion
 from predator.ports.releases import KeptRelease
@@ -168,7 +176,12 @@ class RealStations:
         version = DatasetVersion(
             Path(dataset["path"]), dataset["hash"], dataset["revision"], Path(dataset["lock_file"])
         )
-        rows = dataset_stage.read_rows(sources.datasets.fetch(version))
+        known = _tuned_on(record, opened["before"], sources.encoder.digest)
+        rows = [
+            row
+            for row in dataset_stage.read_rows(sources.datasets.fetch(version))
+            if row[0] not in known
+        ]
         documents, _ = snapshot.load(ring.objects, opened["corpus"])
         texts = list(dict.fromkeys(row[1] for row in rows))
         gold_report.check_apart(texts, self._labels)
@@ -224,6 +237,9 @@ class RealStations:
         ]
         folder = f"mlflow_run_{record.run_id}/model"
         record.write(f"{folder}/release.json", candidate.to_json())
+        if candidate.encoder != sources.encoder.digest:
+            fresh = read_tuned_on(files) if best.encoder is not None else []
+            record.write(f"{folder}/{TUNED_ON}", sorted({*known, *fresh}))
         if candidate.reranker is not None:
             record.write(f"{folder}/reranker.json", ring.objects.get(candidate.reranker))
         record.write(
@@ -493,6 +509,23 @@ class RealStations:
             missing = any(one["held"] is None for one in broken)
             evaluated["verdict"] = str(Verdict.ERROR if missing else Verdict.FAIL)
             evaluated["reason"] = "; ".join(one["reason"] for one in broken)
+
+
+def _tuned_on(record: Record, live: Json, founding: str) -> frozenset[str]:
+    """The queries that the live encoder has learnt from, as the cycle that made it live tells.
+
+    Nothing else is learnt from them: their cosines are too good to be true. ``IntegrityError``
+    where the encoder is a tuned one and its cycle's artifacts are gone.
+    """
+    if load_release(record.ring.objects.get(live["digest"])).encoder == founding:
+        return frozenset()
+    folder = record.folder.parent / str(live["cycle"])
+    for path in folder.glob(f"mlflow_run_*/model/{TUNED_ON}"):
+        return frozenset(json.loads(path.read_bytes()))
+    raise IntegrityError(
+        f"nothing says which queries the live encoder was tuned on: {folder} lacks {TUNED_ON}",
+        cure="Restore the artifacts of that cycle",
+    )
 
 
 def _place(ndcg: float, best: float, submitted: bool) -> str:

@@ -103,7 +103,9 @@ class Record:
         """Open the folder, the journal and the MLflow run; the same again finds them open."""
         found = self.step("begin", self._begin)
         self.run_id, self.started = found["run_id"], found["started"]
-        self.options = cast("Options", SimpleNamespace(**found["options"]))
+        self.options = cast(
+            "Options", SimpleNamespace(**{**self._settings(), **found.get("options", {})})
+        )
 
     def claim_limits(self) -> Context:
         """Count this cycle and set its money aside; what policy is told of both."""
@@ -321,8 +323,12 @@ class Record:
         return {
             "run_id": run_id,
             "started": begun["at"] if begun else self.ring.clock.now(),
-            "options": {name: getattr(self.ring.options, name) for name in OPTIONS},
+            "options": self._settings(),
         }
+
+    def _settings(self) -> dict[str, Any]:
+        """The settings in force: for what an older record of this cycle does not say."""
+        return {name: getattr(self.ring.options, name) for name in OPTIONS}
 
     def _attempt(
         self,

@@ -18,9 +18,9 @@ from predator.domain.documents import Judgments
 from predator.domain.errors import InputError
 from predator.domain.release import RetrievalParameters
 from predator.learning.examples import Example
-from predator.learning.lambdamart import LambdaMart, Model
+from predator.learning.lambdamart import LambdaMart, Model, prepared_of
 from predator.learning.measures import Scores, score
-from predator.learning.retrieval_parameters import RetrievalTrainable
+from predator.learning.retrieval_parameters import RetrievalTrainable, grid_of
 from predator.learning.splits import split_by_cluster
 from predator.learning.trainable import Report, Trainable, TrainingSet
 from predator.search.index import Index
@@ -110,6 +110,11 @@ def train_portfolio(
             f"{len(examples)} training queries do not make {FOLDS} groups of different questions",
             cure="bring more judgments",
         )
+    if not any(_teaches(example) for example in examples):
+        raise InputError(
+            "no training query has both a relevant and another document among its candidates",
+            cure="bring more judgments, or documents that the queries can find",
+        )
     data = TrainingSet(
         index, examples, judgments, clusters, seed, threads, generated,
         base or RetrievalParameters(),
@@ -117,6 +122,7 @@ def train_portfolio(
     rankers = _rankers(generated) if rerankers else []
     steps = (1 + len(rankers)) * (FOLDS + 1)
     work = _Work(data, folds, budget or Budget(), report, clock, clock(), steps)
+    grid_of(data)  # before the folds, which take their parts of it
     fusion = RetrievalTrainable(0.0 if rerankers else PROXY_TOLERANCE)
     tuned, scores = work.fit(fusion)
     details = {"dense_weight": tuned.dense_weight, "title_boost": tuned.title_boost}
@@ -125,12 +131,14 @@ def train_portfolio(
     found = [Trained(fusion.name, tuned, None, scores, details)]
     left_out: dict[str, str] = {}
     work.data = replace(data, retrieval=tuned)
+    if rankers:
+        prepared_of(work.data)
     for number, ranker in enumerate(rankers, start=1):
         work.done = number * (FOLDS + 1)
         try:
             model, scores = work.fit(ranker)
-        except _OverBudgetError as over:
-            left_out[ranker.name] = str(over)
+        except (_OverBudgetError, InputError) as error:
+            left_out[ranker.name] = str(error)
             continue
         found.append(_trained(ranker, tuned, model, scores, len(generated)))
     if not rerankers:
@@ -192,8 +200,15 @@ class _Work:
         needed = (now - begun) / done * (FOLDS + 1 - done) if done else 0.0
         if name != RetrievalTrainable.name and (left <= 0 or needed > left):
             raise _OverBudgetError(
-                f"{name} would take {needed:.0f} s more, the budget leaves {max(left, 0.0):.0f} s"
+                f"it would take {needed:.0f} s more, the budget leaves {left:.0f} s"
+                if left > 0
+                else f"the budget of {self.budget.left(0.0, self.data.threads):.0f} s is spent"
             )
+
+
+def _teaches(example: Example) -> bool:
+    grades = example.grades_of(example.found)
+    return len(grades) > 1 and bool(grades.max() > 0) and bool(grades.min() != grades.max())
 
 
 def _quiet(_what: str, _done: int, _total: int) -> None:

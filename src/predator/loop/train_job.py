@@ -39,7 +39,7 @@ from predator.search.index import Index
 
 DATASET, DOCUMENTS, QUERIES = "dataset.csv", "documents.jsonl", "queries.jsonl"
 DOCUMENT_VECTORS, QUERY_VECTORS = "documents.f32", "queries.f32"
-PORTFOLIO, LEFT_OUT = "portfolio.json", "left_out.json"
+PORTFOLIO, LEFT_OUT, TUNED_ON = "portfolio.json", "left_out.json", "tuned_on.json"
 ENCODER_MODEL, ENCODER_TOKENIZER = "tuned-model.onnx", "tuned-tokenizer.json"
 LIVE = ""
 """The live encoder, among those that the job knows."""
@@ -145,6 +145,14 @@ def read_left_out(files: Mapping[str, bytes]) -> dict[str, str]:
         raise IntegrityError(f"the trained portfolio cannot be read: {error!r}") from error
 
 
+def read_tuned_on(files: Mapping[str, bytes]) -> list[str]:
+    """The ids of the queries that a tuned encoder has learnt from, none where none was tuned."""
+    try:
+        return [str(name) for name in json.loads(files[TUNED_ON])]
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise IntegrityError(f"the trained portfolio cannot be read: {error!r}") from error
+
+
 def train_rows(
     rows: Sequence[Row], learner: Learner, base: RetrievalParameters | None = None
 ) -> Learnt:
@@ -223,7 +231,7 @@ def train_job(
         learnt = train_rows(
             read_rows(inputs[DATASET]), learner, RetrievalParameters(**spec["base"])
         )
-        return _files(learnt, spaces)
+        return _files(learnt, spaces, learner.tuned_on)
 
 
 def _tuner(
@@ -258,8 +266,12 @@ class Lookup:
         return vector
 
 
-def _files(portfolio: Learnt, spaces: TunedSpaces) -> dict[str, bytes]:
+def _files(
+    portfolio: Learnt, spaces: TunedSpaces, tuned_on: Mapping[str, frozenset[str]]
+) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
+    learnt_from = sorted(set().union(*tuned_on.values()))
+    files[TUNED_ON] = json.dumps(learnt_from).encode()
     table = []
     for number, trained in enumerate(portfolio.candidates, start=1):
         name = None

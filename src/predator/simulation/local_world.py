@@ -106,11 +106,19 @@ class LocalWorld:
 
 
 def judged(collection: Collection) -> dict[str, Mapping[str, int]]:
-    """Every judgment of every split."""
-    merged: dict[str, Mapping[str, int]] = {}
-    for judgments in collection.splits.values():
-        merged.update(judgments)
-    return merged
+    """Every judgment of every split; ``InputError`` where two of them contradict each other."""
+    merged: dict[str, dict[str, int]] = {}
+    for name, judgments in collection.splits.items():
+        for query, grades in judgments.items():
+            known = merged.setdefault(query, {})
+            for document, grade in grades.items():
+                if known.setdefault(document, grade) != grade:
+                    raise InputError(
+                        f"qrels/{name}.tsv judges document {document!r:.80} for query "
+                        f"{query!r:.80} as {grade}, another split as {known[document]}",
+                        cure="Keep one of the two",
+                    )
+    return dict(merged)
 
 
 def answerable(collection: Collection) -> list[Query]:

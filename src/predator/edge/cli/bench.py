@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from predator.bootstrap.home import Home
@@ -115,8 +116,8 @@ def _show(result: dict[str, Any], console: Console) -> None:
         )  # fmt: skip
     count = result["systems"]["bm25"]["queries"]
     console.print(
-        f"[bold]{result['collection']}[/]: {result['documents']} documents, "
-        f"{count} reported queries ({result['protocol']})"
+        f"[bold]{escape(result['collection'])}[/]: {result['documents']} documents, "
+        f"{count} reported queries ({escape(result['protocol'])})"
     )
     console.print(table)
     over = result["over_best_plain"]
@@ -126,10 +127,10 @@ def _show(result: dict[str, Any], console: Console) -> None:
             f"(95% CI {over['ci_low']:+.1%} … {over['ci_high']:+.1%}, paired)"
         )
     for name, reason in result["left_out"].items():
-        console.print(f"left out: {name}, {reason}")
+        console.print(f"left out: {escape(name)}, {escape(reason)}")
     for number, cycle in enumerate(result["cycles"], start=1):
         console.print(
             f"cycle {number}, {cycle['submitted']} against the live release: "
-            f"[bold]{cycle['verdict']}[/], {cycle['reason']}"
+            f"[bold]{cycle['verdict']}[/], {escape(cycle['reason'])}"
         )
     console.print(f"promoted: {result['chosen']}; took {result['duration_s']:.0f} s")

@@ -182,12 +182,13 @@ class Platform:
                 f"release {digest[:12]} needs another schema or rules than the index has",
                 cure="rebuild the index for it first",
             )
-        reranker = None
-        if release.reranker is not None:
-            reranker = load_reranker(seams.objects.get(release.reranker), seams.objects.get)
+        # The space first: while it fills, this is asked again and again.
         space = self._spaces.open(release.encoder)
         if self._agent.routing is not None:  # else nobody is served: better without than not at all
             space.check(self._agent.routing.live.index)
+        reranker = None
+        if release.reranker is not None:
+            reranker = load_reranker(seams.objects.get(release.reranker), seams.objects.get)
         return Engine(release, space.index, space.encoder, reranker)
 
     def _dense_of(self, digest: str) -> Dense:
