@@ -24,16 +24,18 @@ def unread_languages(files: EncoderFiles) -> tuple[str, ...]:
     """The languages of ``PROBES`` whose words the encoder's tokenizer breaks into letters.
 
     Vectors of such texts say next to nothing, so their queries are found by words alone until
-    a weight for the dense side has been learnt.
+    a weight for the dense side has been learnt. None where it breaks all of them: then it reads
+    by letters, and has learnt to.
     """
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(files.tokenizer().decode())
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return tuple(
+    spelt = tuple(
         language for language, text in PROBES.items() if _pieces(tokenizer, text) > MOST_PIECES
     )
+    return spelt if len(spelt) < len(PROBES) else ()
 
 
 def _pieces(tokenizer: Any, text: str) -> float:
