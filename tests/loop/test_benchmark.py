@@ -15,8 +15,9 @@ from predator.domain.documents import Document, Judgments, Query
 from predator.domain.release import Release, RetrievalParameters
 from predator.domain.verdicts import Verdict
 from predator.learning.query_generation import Generated, generate_queries
-from predator.loop import benchmark
-from predator.loop.benchmark import Bench, Table, relevance_table
+from predator.loop import benchmark_parts
+from predator.loop.benchmark import Table, relevance_table
+from predator.loop.benchmark_parts import Bench
 from predator.loop.evaluate import Gates
 from predator.loop.learn import Learner
 from predator.loop.replica import Replica, keep_release
@@ -164,8 +165,8 @@ class TestWithoutLabels:
             made.extend(original(*given, **named))  # type: ignore[arg-type]
             return made
 
-        monkeypatch.setattr(benchmark, "generate_queries", spy)
-        (part,), _ = benchmark._label_free(bench_of(tmp_path, one), {})
+        monkeypatch.setattr(benchmark_parts, "generate_queries", spy)
+        (part,), _ = benchmark_parts.label_free(bench_of(tmp_path, one), {})
         texts = {d.id: f"{d.title}\n{d.text}" for d in part.learning.index.documents}
         cut = [m for m in made if m.span is not None and m.method == "first_sentence"]
         assert cut

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from predator.bootstrap.home import Home
-from predator.bootstrap.ring import trainer_of, tunable_of
+from predator.bootstrap.jobs import outputs_of
+from predator.bootstrap.ring import tunable_of
 from predator.bootstrap.text_rankers import cross_encoder_of
 from predator.config import Settings
-from predator.domain.canonical import digest_of, sha256_hex
-from predator.domain.errors import InputError, PredatorError
+from predator.domain.errors import PredatorError
 from predator.ports.object_store import ObjectStore
 from predator.ports.progress import Progress
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from predator.loop.learn import Learner
     from predator.loop.replica import Replica
     from predator.loop.train import Budget
-
-POLL_S = 0.5
 
 
 def budget_of(settings: Settings) -> Budget:
@@ -69,15 +66,7 @@ def tuner_of(settings: Settings, home: Home, progress: Progress) -> Tune | None:
 
         inputs = job_inputs(bring(), lessons, anchors)
         spec = job_spec(plan, lessons, max_tokens=settings.max_tokens)
-        name = digest_of([{n: sha256_hex(data) for n, data in inputs.items()}, spec])
-        job, trainer = f"tune-{name[:24]}", trainer_of(settings)
-        trainer.start(job, KIND, inputs, spec)
-        while (status := trainer.poll(job)).state == "running":
-            progress.work(status.what or "tuning the encoder", status.done, max(status.total, 1))
-            time.sleep(POLL_S)
-        if status.state != "completed":
-            raise InputError(f"tuning the encoder {status.state}: {status.error}")
-        return read_tuned(trainer.collect(job))
+        return read_tuned(outputs_of(settings, KIND, inputs, spec, progress.work))
 
     return tune
 

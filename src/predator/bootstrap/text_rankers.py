@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from predator.bootstrap.home import Home
-from predator.bootstrap.ring import trainer_of
+from predator.bootstrap.jobs import outputs_of
 from predator.config import Settings
-from predator.domain.canonical import digest_of, sha256_hex
 from predator.domain.errors import InputError
 
 if TYPE_CHECKING:
     from predator.learning.cross_encoder import Plan
     from predator.learning.stacking import Lessons, Stacked
-
-POLL_S = 0.5
 
 
 def cross_encoder_of(
@@ -48,14 +44,6 @@ def cross_encoder_of(
             settings.model, home.caches / "encoder", lambda line: report(line, 0, 1)
         )
         inputs, spec = job_inputs(read_base(folder), lessons), job_spec(plan, lessons)
-        name = digest_of([{n: sha256_hex(data) for n, data in inputs.items()}, spec])
-        job, trainer = f"read-{name[:24]}", trainer_of(settings)
-        trainer.start(job, KIND, inputs, spec)
-        while (status := trainer.poll(job)).state == "running":
-            report(status.what or "training the cross-encoder", status.done, max(status.total, 1))
-            time.sleep(POLL_S)
-        if status.state != "completed":
-            raise InputError(f"training the cross-encoder {status.state}: {status.error}")
-        return read_stacked(trainer.collect(job))
+        return read_stacked(outputs_of(settings, KIND, inputs, spec, report))
 
     return train

@@ -1,116 +1,40 @@
 """What the learning part gains on a collection, without users: one table, one honest protocol.
 
-With a train and a test split: everything is learnt on a part of train, the gate decides on a dev
-part cut from train by query cluster, and test is read for the report alone. Without: K-fold by
-query cluster, every tuned row scored out of fold, the same queries in every row; a collection with
-very many judged queries is cut once instead, by query cluster, into train and test. Without labels
-nothing judged is learnt from: queries are made from documents, and what they were made from is
-taken out of the documents that they are learnt and gated on (inverse cloze).
-
-Several cycles go on from what the last one promoted, and each reading of the gate's queries spends
-from one error ledger.
+The parts of the queries are those of :mod:`~predator.loop.benchmark_parts`. Several cycles go on
+from what the last one promoted, and each reading of the gate's queries spends from one error
+ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from predator.domain.documents import Judgments, Query
-from predator.domain.errors import InputError
 from predator.domain.release import Release, RetrievalParameters
 from predator.domain.verdicts import Verdict
-from predator.learning.leakage import near_duplicates
-from predator.learning.measures import Scores, score
-from predator.learning.query_generation import generate_queries, masked
-from predator.learning.splits import query_clusters, split_by_cluster
+from predator.learning.measures import Scores
+from predator.loop.benchmark_parts import Bench, Part, judged, label_free
 from predator.loop.evaluate import Evaluation, Gates, Measured, evaluate, guardrails_of
-from predator.loop.learn import Learner
-from predator.loop.observe import judgments_for
 from predator.loop.profile import ROUNDS, profile
 from predator.loop.replica import Replica, keep_release
 from predator.loop.train import Trained
-from predator.ports.progress import Progress
 from predator.statistics.ledger import Kind, level
 from predator.statistics.paired import paired_gain
 
-FOLDS = 5
-DEV_SHARE = 0.3
-LEAST_REPORTED = 10
-LEAST_MADE = 60
-"""Queries made from documents of which the gate's part is not smaller than a category's least."""
-CUT_ONCE_FROM = 3000
-"""Judged queries from which one cut is as good as folds and costs a fifth."""
 PLAIN: Mapping[str, RetrievalParameters] = {
     "bm25": RetrievalParameters(fusion="bm25"),
     "dense": RetrievalParameters(fusion="dense"),
     "rrf": RetrievalParameters(fusion="rrf"),
     "zsum": RetrievalParameters(fusion="zsum"),
 }
+LabelKind = Literal["judgments", "none"]
 LIVE = "live"
 TRIAL_ROUNDS = 20
 """Searches that say whether a candidate that reads texts could be served at all."""
-
-LabelKind = Literal["judgments", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What a benchmark runs over.
-
-    ``live`` is the release that the first cycle starts from. ``learner_of`` makes what learns
-    over a replica from a seed, ``replica_of`` a replica of other documents.
-    """
-
-    replica: Replica
-    live: Release
-    queries: Sequence[Query]
-    judgments: Judgments
-    gates: Gates
-    cpu_hour_usd: float
-    seed: int
-    progress: Progress
-    learner_of: Callable[[Replica, int, bool], Learner]
-    replica_of: Callable[[Sequence[Any]], Replica]
-    generated: int
-
-    def scores(
-        self, name: str, replica: Replica, release: Release, queries: Sequence[Query],
-        judgments: Judgments,
-    ) -> Scores:  # fmt: skip
-        rankings = replica.rankings(
-            replica.engine(release),
-            queries,
-            progress=lambda done, total: self.progress.work(f"scoring {name}", done, total),
-        )
-        return score(judgments_for([query.id for query in queries], judgments), rankings)
-
-    def clusters(self, queries: Sequence[Query]) -> NDArray[np.int64]:
-        if not queries:
-            raise InputError(
-                "no query is left on one side of the split",
-                cure="bring more different questions with judgments",
-            )
-        vectors = np.stack([self.replica.encoder.encode_query(query.text) for query in queries])
-        return query_clusters(vectors, self.seed)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Queries to learn from, those that the gate reads, and those that are reported.
-
-    ``learning`` is where the first two are asked, with their ``judgments``.
-    """
-
-    fit: Sequence[Query]
-    gate: Sequence[Query]
-    report: Sequence[Query]
-    learning: Replica
-    judgments: Judgments
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +112,9 @@ def relevance_table(
 ) -> Table:
     """Run the protocol that the collection's splits and ``labels`` allow, for some cycles."""
     parts, protocol = (
-        _label_free(bench, splits)
+        label_free(bench, splits)
         if labels == "none"
-        else _judged(bench, splits, test_queries, training_queries)
+        else judged(bench, splits, test_queries, training_queries)
     )
     reported = [query for part in parts for query in part.report]
     systems = {
@@ -205,7 +129,7 @@ def relevance_table(
     for number in range(1, cycles + 1):
         if cycles > 1:
             bench.progress.note(f"cycle {number} of {cycles}")
-        cycle = _cycle(bench, parts, turn, number, last, judged=labels == "judgments")
+        cycle = _cycle(bench, parts, turn, number, last, from_judgments=labels == "judgments")
         done.append(cycle)
         last = cycle.promoted
     systems |= {name: done[0].rows[name] for name in sorted(done[0].rows)}
@@ -213,98 +137,14 @@ def relevance_table(
     return Table(systems, done, labels, protocol)
 
 
-def _judged(
-    bench: Bench, splits: Mapping[str, Judgments], test_queries: int, training_queries: int
-) -> tuple[list[Part], str]:
-    by_id = {query.id: query for query in bench.queries}
-    train, test = splits.get("train"), splits.get("test")
-    if train and test:
-        report = _answerable(by_id, test)
-        fit = [by_id[q] for q in train if q in by_id and q not in test]
-        if not fit:
-            raise InputError(
-                "every query of the train split is in the test split too",
-                cure="keep them apart, or bring one split",
-            )
-        near = int(near_duplicates([q.text for q in fit], [q.text for q in report]).sum())
-        return (
-            [_cut(bench, fit, report)],
-            f"gate on {DEV_SHARE:.0%} of train by query cluster; test read for the report alone; "
-            f"{near} of {len(fit)} train queries say nearly what a test query says",
-        )
-    judged = list(bench.queries)
-    clusters = bench.clusters(judged)
-    rng = np.random.default_rng(bench.seed)
-    if len(judged) >= CUT_ONCE_FROM:
-        shares = [float(training_queries), float(test_queries)]
-        rest = max(0.0, len(judged) - sum(shares))
-        part = split_by_cluster(clusters, [*shares, rest], rng)
-        return (
-            [_cut(bench, _where(judged, part, 0), _where(judged, part, 1))],
-            f"cut once by query cluster; gate on {DEV_SHARE:.0%} of train; test read for the "
-            "report alone",
-        )
-    folds = split_by_cluster(clusters, [1.0] * FOLDS, rng)
-    parts = []
-    for fold in range(FOLDS):
-        inside = [query for query, f in zip(judged, folds, strict=True) if f != fold]
-        outside = _where(judged, folds, fold)
-        parts.append(Part(inside, outside, outside, bench.replica, bench.judgments))
-    return parts, (
-        f"{FOLDS}-fold by query cluster; tuned rows are out of fold; the gate reads the reported "
-        "queries, so that a promoted row was chosen on them"
-    )
-
-
-def _answerable(by_id: Mapping[str, Query], test: Judgments) -> list[Query]:
-    """The queries of the test split to which that split itself knows a relevant document."""
-    found = [by_id[q] for q in test if q in by_id and any(g > 0 for g in test[q].values())]
-    if len(found) < LEAST_REPORTED:
-        raise InputError(
-            f"the test split has {len(found)} queries with a relevant document",
-            cure=f"bring at least {LEAST_REPORTED}: fewer say nothing",
-        )
-    return found
-
-
-def _cut(bench: Bench, train: Sequence[Query], test: Sequence[Query]) -> Part:
-    part = split_by_cluster(
-        bench.clusters(train), [1 - DEV_SHARE, DEV_SHARE], np.random.default_rng(bench.seed)
-    )
-    return Part(
-        _where(train, part, 0), _where(train, part, 1), test, bench.replica, bench.judgments
-    )
-
-
-def _label_free(bench: Bench, splits: Mapping[str, Judgments]) -> tuple[list[Part], str]:
-    test = splits.get("test") if splits.get("train") else None
-    by_id = {query.id: query for query in bench.queries}
-    report = list(bench.queries) if test is None else _answerable(by_id, test)
-    made = generate_queries(
-        bench.replica.index.documents, bench.generated, np.random.default_rng(bench.seed)
-    )
-    known = [Query(f"generated-{number}", one.query) for number, one in enumerate(made)]
-    judgments = {q.id: {one.document_id: 1} for q, one in zip(known, made, strict=True)}
-    if len(known) < LEAST_MADE:
-        raise InputError(
-            f"only {len(known)} queries could be made from the documents",
-            cure=f"bring documents with sentences enough for {LEAST_MADE}",
-        )
-    bench.progress.note(f"{len(known)} queries made from documents")
-    replica = bench.replica_of(masked(bench.replica.index.documents, made))
-    part = split_by_cluster(
-        bench.clusters(known), [1 - DEV_SHARE, DEV_SHARE], np.random.default_rng(bench.seed)
-    )
-    return (
-        [Part(_where(known, part, 0), _where(known, part, 1), report, replica, judgments)],
-        f"no judgment is learnt from or gated on: {len(known)} queries made from documents whose "
-        f"source spans are taken out, {DEV_SHARE:.0%} of them by query cluster for the gate, a "
-        "proxy; judgments are read for the report alone",
-    )
-
-
 def _cycle(
-    bench: Bench, parts: Sequence[Part], turn: _Turn, number: int, last: Scores, *, judged: bool
+    bench: Bench,
+    parts: Sequence[Part],
+    turn: _Turn,
+    number: int,
+    last: Scores,
+    *,
+    from_judgments: bool,
 ) -> Cycle:
     """Learn on every part, judge all parts together, and move on where the verdict is PASS."""
     rows: dict[str, list[Scores]] = {}
@@ -316,7 +156,7 @@ def _cycle(
         if len(parts) > 1:
             bench.progress.note(f"fold {place + 1} of {len(parts)}")
         live = turn.live[place]
-        learner = bench.learner_of(part.learning, bench.seed + number - 1, judged)
+        learner = bench.learner_of(part.learning, bench.seed + number - 1, from_judgments)
         learnt = learner.learn(live.encoder, live.retrieval, part.fit, part.judgments)
         left_out |= learnt.left_out
         best_of_part = _affordable(bench, part, live, learnt.candidates, left_out)
@@ -431,10 +271,6 @@ def _with(release: Release, retrieval: RetrievalParameters, bench: Bench) -> Rel
     plain = replace(release, retrieval=retrieval, reranker=None)
     keep_release(bench.replica.objects, plain)
     return plain
-
-
-def _where(queries: Sequence[Query], part: NDArray[np.int64], number: int) -> list[Query]:
-    return [query for query, p in zip(queries, part, strict=True) if p == number]
 
 
 def _joined(parts: Sequence[Scores]) -> Scores:

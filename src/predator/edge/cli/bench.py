@@ -24,6 +24,7 @@ from predator.edge.cli.options import check_writable, settings_from, write_json
 from predator.edge.cli.progress import ConsoleProgress
 from predator.learning.categories import learn_rules
 from predator.loop import benchmark
+from predator.loop.benchmark_parts import Bench
 from predator.loop.bundle import keep_encoder
 from predator.loop.replica import Replica, keep_release
 from predator.search.analyze import SCHEMA
@@ -74,7 +75,7 @@ def relevance(
 
         live = Release(files.digest, SCHEMA, objects.put(rules.dump()), first_retrieval(files))
         keep_release(objects, live)
-        bench = benchmark.Bench(
+        bench = Bench(
             replica_of(documents), live, queries, judgments, gates_of(settings),
             settings.cpu_hour_usd, settings.seed, progress,
             learner_of(settings, home, cores, progress), replica_of,
