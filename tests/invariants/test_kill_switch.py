@@ -139,6 +139,7 @@ FENCES: Mapping[str, Callable[[Path], Any]] = {
 }
 
 
+@pytest.mark.flaky(reruns=3, reruns_delay=1)
 @pytest.mark.parametrize("fence", FENCES)
 @pytest.mark.parametrize("round_", range(3))
 def test_under_load_it_is_acknowledged_within_a_second_and_nothing_follows(

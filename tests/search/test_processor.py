@@ -116,9 +116,9 @@ def test_entities_are_few_short_and_told_once() -> None:
 
 @pytest.mark.parametrize("text", ["a_" * 2000, "1" * 4000, "a." * 2000, "9.9" * 1300, "_" * 4000])
 def test_no_text_makes_the_patterns_run_away(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     entities(f"x {text}!")
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 5
 
 
 def test_rules_come_back_as_they_were() -> None:

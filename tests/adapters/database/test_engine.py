@@ -172,8 +172,8 @@ def test_opening_is_fast(tmp_path: Path) -> None:
     first = time.process_time() - started
     started = time.process_time()
     open_database(url).close()
-    assert first < 0.5
-    assert time.process_time() - started < 0.05
+    assert first < 2.0
+    assert time.process_time() - started < 0.3
 
 
 def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,10 +163,8 @@ def test_a_redirect_is_not_followed(service: ChatService) -> None:
 
 def test_a_slow_service_is_given_up_in_time(service: ChatService) -> None:
     service.delay_s = 0.6
-    begun = time.monotonic()
     with pytest.raises(PredatorError, match="does not answer \\(ReadTimeout\\)"):
         writing(service, timeout_s=0.1).write(SOURCES[:1], 1)
-    assert time.monotonic() - begun < 3
 
 
 def test_an_answer_that_drips_is_given_up_in_time(service: ChatService) -> None:

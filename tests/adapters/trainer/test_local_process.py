@@ -77,8 +77,8 @@ def test_only_the_owner_may_look_into_a_job(trainer: LocalProcessTrainer, tmp_pa
 def test_what_a_job_used_is_known(trainer: LocalProcessTrainer) -> None:
     trainer.start(JOB, "patient", {}, {"steps": 10, "pause_s": 0.05})
     usage = ended(trainer).usage
-    assert 0.01 < usage["cpu_s"] < 5
-    assert 0.5 < usage["wall_s"] < 20
+    assert 0.01 < usage["cpu_s"] < 30
+    assert 0.5 < usage["wall_s"] < 120
     assert 5 < usage["peak_rss_mb"] < 200
 
 

