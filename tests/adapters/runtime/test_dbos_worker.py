@@ -24,7 +24,7 @@ from predator.adapters.runtime.leases import Presence
 from predator.domain.errors import ConflictError, InputError, PredatorError
 from predator.ports.runtime import FlowFenced, FlowStopped, Json, Runtime
 
-ANSWER_S = 20.0
+ANSWER_S = 60.0
 
 
 @pytest.fixture

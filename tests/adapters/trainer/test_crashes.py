@@ -74,7 +74,7 @@ def test_a_job_dies_with_its_starter_and_the_next_one_goes_on(tmp_path: Path) ->
         assert trainer.poll(JOB).attempts == 1
         process.kill()
         process.wait()
-        at_rest(tmp_path, within_s=2)
+        at_rest(tmp_path, within_s=20)
     trainer.start(JOB, "patient", {}, SLOW)
     assert trainer.poll(JOB).attempts == 2
     reached(trainer, 1)
@@ -87,7 +87,7 @@ def test_a_job_that_ignores_everything_dies_with_its_starter(tmp_path: Path) -> 
         job_process(tmp_path)
         process.kill()
         process.wait()
-        at_rest(tmp_path, within_s=2)
+        at_rest(tmp_path, within_s=20)
 
 
 def test_a_job_that_is_stopped_at_any_moment_dies_with_its_starter(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_job_that_is_stopped_at_any_moment_dies_with_its_starter(tmp_path: Pat
             kill(job_process(tmp_path / f"{number}"), signal.SIGSTOP)
             process.kill()
             process.wait()
-            at_rest(tmp_path / f"{number}", within_s=2)
+            at_rest(tmp_path / f"{number}", within_s=20)
 
 
 def test_a_job_dies_with_its_guard(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_job_dies_with_its_guard(tmp_path: Path) -> None:
     trainer.start(JOB, "cpu_hog", {}, {})
     reached(trainer, 1)
     kill(guard_of(tmp_path).pid)
-    at_rest(tmp_path, within_s=1)
+    at_rest(tmp_path, within_s=20)
     trainer.cancel(JOB)
 
 
@@ -136,7 +136,7 @@ def test_another_trainer_does_not_double_a_job_that_runs(tmp_path: Path) -> None
             other.start(JOB, "patient", {}, SLOW)
         assert other.poll(JOB).attempts == 1
         assert attempts_alive(tmp_path) == 1
-    at_rest(tmp_path, within_s=2)
+    at_rest(tmp_path, within_s=20)
 
 
 def test_a_stopped_attempt_whose_starter_died_is_ended_before_the_next(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_of_sixteen_processes_one_starts_the_job(tmp_path: Path) -> None:
         for one in racers:
             one.kill()
             one.communicate()
-    at_rest(tmp_path, within_s=2)
+    at_rest(tmp_path, within_s=20)
 
 
 def killed_at_random(tmp_path: Path, rounds: int, seed: int) -> None:

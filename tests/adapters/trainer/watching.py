@@ -39,7 +39,7 @@ def job_process(jobs: Path, job_id: str = JOB) -> int:
     return next(pid for pid in session_of(guard) if pid != guard.pid)
 
 
-def at_rest(jobs: Path, job_id: str = JOB, within_s: float = 5) -> None:
+def at_rest(jobs: Path, job_id: str = JOB, within_s: float = 30) -> None:
     """Returns once no process of the last attempt is left."""
     guard = guard_of(jobs, job_id)
     until(lambda: not session_of(guard), within_s)
@@ -52,7 +52,7 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
         until(lambda: Identity.of(pid) is None)
 
 
-def until(so: Callable[[], bool], within_s: float = 10) -> None:
+def until(so: Callable[[], bool], within_s: float = 60) -> None:
     deadline = time.monotonic() + within_s
     while not so():
         assert time.monotonic() < deadline

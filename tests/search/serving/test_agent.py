@@ -283,7 +283,7 @@ def test_it_follows_git_in_the_background_and_survives_surprises(world: World) -
         assert wait_until(lambda: world.agent.routing is not None, 5)
         assert wait_until(lambda: world.agent.healthy, 5)
         world.push(2)
-        assert wait_until(lambda: world.live == digest(2), 5)
+        assert wait_until(lambda: world.live == digest(2), 60)
     finally:
         world.agent.stop()
         thread.join(5)

@@ -28,7 +28,7 @@ from tests.adapters.platform.platforms import Place
 from tests.search.fakes import HashedEncoder, documents
 
 OTHER = "e" * 64
-SOON_S = 10.0
+SOON_S = 60.0
 
 
 class OtherEncoder:
