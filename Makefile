@@ -20,7 +20,7 @@ PINS := pyproject.toml constraints.txt requirements/encoder.txt tools/install.py
 broken = $(shell test ! -e $(1) || { test -x $(1)/bin/python && $(1)/bin/python -c '' 2>/dev/null && \
 	{ test ! -e $(1)/place || test "$$(cat $(1)/place)" = "$$(pwd -P)"; }; } || echo FORCE)
 
-.PHONY: help run serve test lint format nightly test-train bench lock clean FORCE
+.PHONY: help run serve test lint format nightly test-train bench chart chart-sync prism lock clean FORCE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -55,10 +55,20 @@ nightly: .venv/ready-dev  ## the longer battery
 test-train: .venv-train/ready  ## the tests that need torch, in an environment of their own
 	@.venv-train/bin/python -m pytest -m train tests/search/encoder tests/learning tests/loop tests/adapters/query_writer $(ARGS)
 
+chart: .venv/ready-dev  ## the Helm chart, linted, rendered and validated for each contour
+	@.venv/bin/python tools/chart.py check $(ARGS)
+
+chart-sync: .venv/ready-dev  ## what contours say, from the package into the chart
+	@.venv/bin/python tools/chart.py sync
+
+prism:  ## what checks all that is said to Argo CD, for `make nightly` (needs Node)
+	@folder="$${XDG_CACHE_HOME:-$$HOME/.cache}/predator/prism" && mkdir -p "$$folder" && \
+		npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$$folder" @stoplight/prism-cli@5.14.2
+
 lock: .venv-lock/bin/python  ## resolve the pins anew; ARGS=--upgrade moves them
 	@.venv-lock/bin/python -m pip install --quiet uv==0.13.9
 	@pin() { .venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-		--no-annotate --custom-compile-command 'make lock' --extra search --extra track --extra dev $(ARGS) "$$@"; } && \
+		--no-annotate --custom-compile-command 'make lock' --extra search --extra track --extra dev --extra deploy $(ARGS) "$$@"; } && \
 	elsewhere="sys_platform == '(win32|emscripten)'|^(triton|nvidia|cuda)" && \
 	pin --output-file constraints.txt && \
 	cat constraints.txt requirements/train.txt > .venv-lock/train.txt && \

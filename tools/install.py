@@ -24,7 +24,7 @@ BUILD = (*PINS, "setuptools")
 
 STEPS: dict[str, tuple[tuple[str, ...], ...]] = {
     "run": (BUILD, (*PINS, *PROJECT, ".[search,track]"), ENCODER),
-    "dev": ((*PINS, *PROJECT, ".[search,track,dev]"),),
+    "dev": ((*PINS, *PROJECT, ".[search,track,dev,deploy]"),),
     "train": (
         (*TRAIN_PINS, "torch==2.13.0"),
         BUILD,

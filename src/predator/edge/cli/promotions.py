@@ -1,0 +1,72 @@
+"""``predator release promote``: asked for here, done by a worker of the contour it comes to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from predator.bootstrap.operator import check_platform
+from predator.domain.errors import PredatorError
+from predator.edge.cli.desk import at_desk, who
+from predator.edge.cli.shown import plain, print_json, say
+from predator.loop.operator import Operator
+from predator.ports.runtime import FlowStatus
+
+_LOOK_S = 0.2
+_WAITING = frozenset({"queued", "running"})
+
+
+def promote(
+    version: str,
+    source: str,
+    target: str,
+    reason: str,
+    actor: str | None,
+    wait_s: float,
+    dry_run: bool,
+    as_json: bool,
+    pairs: Sequence[str],
+) -> None:
+    """Ask for the release on the next contour, and wait a while for what comes of it.
+
+    ``PredatorError`` where its evidence does not let it come, or where it failed.
+    """
+    with at_desk(pairs) as office:
+        check_platform(office.settings)
+        operator = office.operator
+        if dry_run:
+            _say_whether(operator, version, source, target, as_json)
+            return
+        flow_id = operator.promote_release(version, source, target, actor=who(actor), reason=reason)
+        found = _wait(operator, flow_id, wait_s)
+        if as_json:
+            print_json({**plain(found), "version": version, "from": source, "to": target})
+        else:
+            say(f"{version} from {source} to {target}: {found.state}", f"its id is {flow_id}")
+            if found.state in _WAITING:
+                say(
+                    f"a worker of {target} takes it in turn; it may wait for users of the contour, "
+                    "for a person (`predator approvals --pending`), and for its watch"
+                )
+        if found.state in {"failed", "cancelled"}:
+            raise PredatorError(f"the promotion {found.state}: {found.error or 'it was stopped'}")
+
+
+def _say_whether(operator: Operator, version: str, source: str, target: str, as_json: bool) -> None:
+    found = operator.promotable(version, source, target)
+    if as_json:
+        print_json(found)
+        return
+    word = "is there already" if found.done else "may come" if found.allowed else "cannot come"
+    say(f"{version} {word} to {target}: {found.reason}")
+    if found.allowed and found.returned and not found.done:
+        say(f"{target} had it before and went back from it: it does not come by itself")
+
+
+def _wait(operator: Operator, flow_id: str, wait_s: float) -> FlowStatus:
+    until = time.monotonic() + wait_s
+    while True:
+        found = operator.promotion_status(flow_id)
+        if found.state not in _WAITING or time.monotonic() >= until:
+            return found
+        time.sleep(_LOOK_S)
