@@ -43,6 +43,7 @@ from predator.loop.desired_state import DesiredState
 from predator.loop.drill import DRILL, drill
 from predator.loop.gold import keep_version
 from predator.loop.governance import Governance, Rules
+from predator.loop.keep import keep_flow
 from predator.loop.people import roll_back_flow
 from predator.loop.record import LOOP, Record
 from predator.loop.replica import keep_release
@@ -65,14 +66,14 @@ START = 1_765_070_000.0
 DAY = 86_400.0
 MODEL, TOKENIZER, RULES = b"model", b"tokenizer", b"rules"
 
-BETTER = Effects(offline=0.3, online=0.9, live=0.5, queries=40, searches=120)
+BETTER = Effects(offline=0.3, online=0.9, live=0.5, queries=40, searches=400)
 KINDS: Mapping[str, Effects] = {
     "better": BETTER,
-    "equal": Effects(0.0, 0.0, 0.0, 40, 120),
-    "worse": Effects(-0.3, -0.5, -0.5, 40, 120),
-    "equal online": Effects(0.3, 0.0, 0.0, 40, 120),
-    "worse online": Effects(0.3, -0.9, -0.9, 40, 120),
-    "bad live": Effects(0.3, 0.9, -0.9, 40, 120),
+    "equal": Effects(0.0, 0.0, 0.0, 40, 400),
+    "worse": Effects(-0.3, -0.5, -0.5, 40, 400),
+    "equal online": Effects(0.3, 0.0, 0.0, 40, 400),
+    "worse online": Effects(0.3, -0.9, -0.9, 40, 400),
+    "bad live": Effects(0.3, 0.9, -0.9, 40, 400),
 }
 """What may be true of a candidate, by name; a cycle's trigger says which."""
 
@@ -111,7 +112,7 @@ class LightStations(SimulatedStations):
     def _served(
         self, record: Record, what: str, count: int, effects: dict[str, float], release: str
     ) -> Sequence[Impression]:
-        there = int(min(count, self._effects.searches) * self._world.traffic)
+        there = int(count * self._world.traffic)
         return super()._served(record, what, there, effects, release)
 
 
@@ -184,6 +185,13 @@ class LightWorld:
             "live": self.desired.read().release.version,
         }  # fmt: skip
         self.flows.enqueue("rollback", flow_id, asked)
+        return flow_id
+
+    def ask_keep(self, cycle_id: str) -> str:
+        """An operator asks to keep the release of a cycle; the id of its flow."""
+        flow_id = f"keep-{CONTOUR}-{next(self._numbers)}"
+        asked = {"environment": CONTOUR, "cycle_id": cycle_id, "actor": "ann", "reason": "fine"}
+        self.flows.enqueue("keep", flow_id, asked)
         return flow_id
 
     def run(self) -> None:
@@ -267,6 +275,7 @@ class LightWorld:
         return {
             "cycle": self._cycle,
             "drill": self._drill,
+            "keep": lambda runtime, asked: keep_flow(self._register)(self.through(runtime), asked),
             "rollback": lambda runtime, asked: roll_back_flow(self._register)(
                 self.through(runtime), asked
             ),
@@ -304,10 +313,11 @@ class LightSettings(Settings):
 
 def _settings(**changes: object) -> LightSettings:
     given: dict[str, object] = {
-        "experiment_min_s": 10,
+        "experiment_min_s": 2,
         "experiment_max_s": 40,
         "watch_looks": 3,
         "watch_look_s": 10,
+        "watch_drop_rel": 0.9,
         "experiment_share": 0.3,
         "latency_floor_ms": 10_000,
         "cost_per_1k_usd_max": 100,

@@ -13,6 +13,8 @@ import pytest
 
 from predator.adapters.runtime.virtual import Crash
 from predator.domain.errors import PolicyDenied, PredatorError
+from predator.domain.verdicts import Verdict
+from predator.loop import go_live
 from predator.ports.runtime import Json, Runtime
 from tests.invariants.checks import Watchman
 from tests.invariants.light_ring import TARGET, LightWorld
@@ -252,6 +254,32 @@ class TestEveryWaitHasAnEnd:
         assert world.steps == ["start-experiment", "promote"]
         assert [one.version for one in world.releases.list() if one.stable_at] == ["v1.0"]
         assert any("could not be judged" in notice.title for notice in world.notifier.sent())
+
+    @pytest.mark.parametrize("ask", ["cycle", "drill"])
+    def test_what_comes_after_a_held_release_leaves_its_hold_back(
+        self, world: LightWorld, ask: str
+    ) -> None:
+        """Nobody has kept it: it is no baseline, and users held back stay so."""
+        held(world)
+        world.run()
+        world.traffic = 1.0
+        wanted = world.desired.read()
+        cycle = world.ask() if ask == "cycle" else world.ask_drill()
+        world.run()
+        assert world.outcome(cycle) == "error"
+        assert world.desired.read() == wanted
+        assert wanted.holdback is not None
+
+    def test_evidence_of_the_edge_that_is_void_before_the_commit(
+        self, world: LightWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The edge went back from the release while a person thought about it."""
+        said = iter([Verdict.PASS, Verdict.INCONCLUSIVE])
+        monkeypatch.setattr(go_live, "_edge_verdict", lambda *_: str(next(said)))
+        cycle = approved(world)
+        world.run()
+        assert world.outcome(cycle) == "denied"
+        assert world.steps == ["start-experiment", "end-experiment"]
 
     @pytest.mark.parametrize("ask", ["cycle", "drill"])
     def test_a_place_that_never_comes_free(self, world: LightWorld, ask: str) -> None:

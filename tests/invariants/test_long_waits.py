@@ -19,7 +19,7 @@ from tests.invariants.light_ring import CONTOUR, DAY, START, TARGET, LightWorld
 WorldWith = Callable[..., LightWorld]
 HOUR = 3600.0
 WEEK = 7 * DAY
-WALL_S = 1.0
+PROCESSOR_S = 3.0
 SUMMER_BEGINS = datetime(2026, 3, 26, 12, tzinfo=UTC).timestamp()
 SUMMER_ENDS = datetime(2026, 10, 22, 12, tzinfo=UTC).timestamp()
 
@@ -62,19 +62,19 @@ def check_no_early_promotion(world: LightWorld, cycle: str) -> None:
 
 
 @pytest.mark.flaky(reruns=3, reruns_delay=1)
-def test_a_whole_cycle_takes_less_than_a_second(world_with: WorldWith) -> None:
+def test_a_whole_cycle_takes_a_moment_of_a_processor(world_with: WorldWith) -> None:
     """The quickest of three counts: what else runs on the machine is no part of it."""
     times = []
     for _ in range(3):
         world = slow(world_with)
-        started = time.perf_counter()
+        started = time.process_time()
         cycle = world.ask()
         world.run()
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
         assert world.outcome(cycle) == "success"
         check_no_early_promotion(world, cycle)
         assert WEEK + 7200 <= world.clock.now() - START < WEEK + 3 * HOUR
-    assert min(times) <= WALL_S
+    assert min(times) <= PROCESSOR_S
 
 
 @pytest.mark.parametrize("day", [0.001, 0.5, 3.0, 6.99, 7.04])
@@ -108,6 +108,9 @@ def test_a_clock_that_jumps_makes_no_promotion_early(
     slow_world.run()
     assert slow_world.outcome(cycle) == "success"
     check_no_early_promotion(slow_world, cycle)
+    steps = dict(at_steps(slow_world, cycle))
+    # What the clock leapt over is no time that users were asked for.
+    assert steps["promote"] - steps["start-experiment"] - max(0.0, jump) >= WEEK - 400
 
 
 @pytest.mark.parametrize("start", [SUMMER_BEGINS, SUMMER_ENDS], ids=["begins", "ends"])
@@ -128,8 +131,11 @@ def test_the_hour_of_summer_time_is_no_hour_of_the_experiment(
 
 
 def test_a_machine_that_sleeps_for_days_ends_no_experiment(slow_world: LightWorld) -> None:
-    """What came is judged after so long awake; what never came is no evidence."""
-    slow_world.traffic = 0.5
+    """It is looked at on, until so long a time was spent awake."""
+    slow_world.at = lambda boundary: (
+        setattr(slow_world, "traffic", 0.05)
+        if boundary.endswith("/start_experiment:applied") else None
+    )  # fmt: skip
     cycle = slow_world.ask()
     began = slow_world.clock.now()
     slow_world.clock.plan(began + 2 * DAY, lambda: slow_world.clock.advance(30 * DAY))

@@ -166,7 +166,7 @@ class World:
         """A commit that makes a release live."""
         number = next(_numbers)
         release = LiveRelease(version, f"{number:064x}", CYCLE)
-        running = RunningExperiment("exp-1", "ranking", "c" * 64, 0.2) if experiment else None
+        running = [RunningExperiment("exp-1", "ranking", "c" * 64, 0.2)] if experiment else []
         return self.desk.gitops.commit(
             {
                 values_path(contour): render_values(release, None),

@@ -18,12 +18,19 @@ from predator.loop.contract import CONTRACT
 from predator.loop.deciders import write_decision
 from predator.loop.diagnose import Evidence, JudgedSearch
 from predator.loop.evaluate import Gates, Measured
+from predator.loop.experiment_evidence import Limits
+from predator.loop.screen import ScreenPlan
+from predator.loop.shadow import ShadowLimits
+from predator.loop.submit import Offered
 from predator.policy.decision import Principal, decide
 from predator.policy.gates import Gate
 from predator.ports.gitops import GitOps
 from predator.statistics.divergence import Shift
 from tests.loop.impressions import by_share, traffic
+from tests.loop.screens import drafted, replayed
+from tests.loop.watched import limits
 
+GATES = Gates(0.03, -0.02, 0.15, 50, 0.5, 0.05, 0.8)
 CYCLE, OTHER = "si_2025_12_07_001", "si_2025_12_07_002"
 CONTOUR = "local"
 LOOP = Principal("loop", "system")
@@ -114,7 +121,7 @@ class Recorded:
                 before,
                 ["optics", "knots"] * 150,
                 Measured(40.0, 41.0, 0.1),
-                Gates(0.03, -0.02, 0.15, 50, 0.5, 0.05, 0.8),
+                GATES,
             ),
         )
         assert evaluation["verdict"] == "PASS"
@@ -126,6 +133,7 @@ class Recorded:
             deciders.gate_inputs(floor, gain["baseline_mean"], gain["candidate_mean"]),
         )
         self.act("evaluate", "evaluation.json")
+        self._submission()
         experiment = self._experiment()
         release = "c" * 64
         chain = self.decide(
@@ -141,37 +149,66 @@ class Recorded:
         self.commit("promote", deciders.to_promotion(chain))
         self.act("rollback", "watch.json")
 
+    def _submission(self) -> None:
+        """A candidate that would be too slow, and one that is not."""
+        asked = deciders.reading_room_inputs(5.0, GATES)
+        assert self.decide("reading_room", "reading_room", asked) == {"room_ms": 45.0}
+        offered = [Offered("cross_encoder", Measured(5.0, 213.0, 0.01)), Offered("fusion", None)]
+        inputs = deciders.submit_inputs(offered, GATES)
+        assert self.decide("submit", "submit", inputs)["name"] == "fusion"
+
     def _experiment(self) -> Any:
+        fine = deciders.shadow_inputs(replayed(), ShadowLimits(0.15, 50.0, 0.05))
+        self.decide("shadow", "shadow", fine)
+        liked = drafted(self.rng, 400, prefers=0.8)
+        screen = deciders.screen_inputs(ScreenPlan(0.2, 300, 0.05), liked)
+        assert self.decide("screen", "screen", screen)["verdict"] == "GO"
         history = traffic(self.rng, 600, users=200)
         planned = self.decide(
             "plan_experiment",
             "plan_experiment",
             deciders.plan_experiment_inputs(
                 history, 0.5, 0.3, share=0.5, alpha=0.05, power=0.8,
-                searches_at_most=900, searches_at_least=300,
+                rate_per_s=90.0, min_s=3.0, max_s=10.0,
             ),
         )  # fmt: skip
         seen = traffic(
             self.rng,
-            planned["searches"],
+            900,
             by_share("e", 0.5, "candidate", "baseline"),
             lift={"candidate": 1.6},
+        )
+        trial, guarded = deciders.to_plan_experiment(planned), Limits(4.0, 0.15, 50.0, 0.5)
+        early = deciders.judge_experiment_inputs(
+            trial, seen[:200], guarded, deciders.Occasion(1, 2.0, last=False)
+        )
+        so_far = self.decide(
+            "experiment_look-1", "look_experiment", deciders.look_experiment_inputs(early)
+        )
+        assert not so_far["ended"]
+        occasion = deciders.to_occasion(
+            {"number": 2, "elapsed_s": 10.0, "last": False, "looks": so_far["looks"]}
         )
         found = self.decide(
             "judge_experiment",
             "judge_experiment",
-            deciders.judge_experiment_inputs(deciders.to_plan_experiment(planned), seen, 4.0, 0.8),
+            deciders.judge_experiment_inputs(trial, seen, guarded, occasion),
         )
         assert found["verdict"] == "PASS"
-        before = self.decide(
-            "watch_baseline", "watch_baseline", deciders.watch_baseline_inputs(history)
+        served = deciders.arm_inputs(history, {}, ())
+        measured = self.decide(
+            "watch_baseline", "watch_baseline", deciders.watch_baseline_inputs(served)
+        )
+        before = deciders.to_watch_baseline(measured)
+        plan = self.decide(
+            "watch_plan", "watch_plan", deciders.watch_plan_inputs(before, 200, limits(looks=2))
         )
         for number in (1, 2):
             live = traffic(self.rng, 200 * number, prefix="l")
             held = traffic(self.rng, 50 * number, prefix="h")
             inputs = deciders.watch_look_inputs(
-                number, 2, deciders.to_watch_baseline(before), live, held,
-                gross_drop_rel=0.2, alpha=0.05,
+                number, deciders.to_watch_plan(plan), before,
+                deciders.arm_inputs(live, {}, ()), deciders.arm_inputs(held, {}, ()),
             )  # fmt: skip
             self.decide(f"look-{number}", "watch_look", inputs)
         asked = deciders.policy_inputs(LOOP, "train", CONTOUR, SWITCHES)

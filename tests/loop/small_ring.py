@@ -51,7 +51,7 @@ from predator.loop.stations import Situation
 from predator.loop.train_job import train_job
 from predator.policy.decision import Principal
 from predator.policy.gates import load_gates
-from predator.ports.feedback import Impression
+from predator.ports.feedback import DraftedHit, Failure, Impression
 from predator.search.analyze import SCHEMA
 from predator.search.desired import LiveRelease
 from predator.search.engine import Engine
@@ -59,6 +59,7 @@ from predator.search.index import Index
 from predator.search.rerank import load_reranker
 from predator.search.serving.agent import Agent, load_release
 from predator.simulation.click_user import visit
+from predator.statistics.interleaving import coins, team_draft
 from tests.search.fakes import HashedEncoder
 
 CYCLE = "si_2025_12_07_001"
@@ -178,6 +179,7 @@ class World:
         self.trainer = MemoryTrainer({"portfolio": train_once})
         self.said: list[str] = []
         self.served: list[Impression] = []
+        self.failed: list[Failure] = []
         self.docs, self.queries, self.judgments = collection(240, 200)
         self.gitops = MemoryGitOps(now=lambda: self.time)
         self.objects = MemoryObjectStore()
@@ -221,21 +223,31 @@ class World:
         user = f"user-{self._rng.integers(1500)}"
         assert self.agent.routing is not None
         route = self.agent.routing.route(SECRET, user)
-        key = (route.engine.release.digest, query.id, len(self.index))
-        if key not in _RANKED:
-            found = route.engine.rank(query.text, 10).rows.tolist()
-            _RANKED[key] = [self.index.documents[row].id for row in found]
-        hits = _RANKED[key]
+        release = route.engine.release.digest
+        hits = self._ranked(route.engine, query)
+        draft: tuple[DraftedHit, ...] = ()
+        if route.rival is not None:
+            name = f"s{len(self.served)}"
+            places = team_draft(hits, self._ranked(route.rival, query), 10, coins(name, 10))
+            hits, release = [place.item for place in places], ""
+            draft = tuple(DraftedHit(p.team, p.live_rank, p.candidate_rank) for p in places)
         came = visit(hits, self.judgments[query.id], self._rng)
         clicks = came.clicks
         if self.clicks is not None:
             clicks = tuple(self.clicks(query.id, hits, route.variant, self._rng))
         self.served.append(
             Impression(
-                f"s{len(self.served)}", query.text, user, key[0], route.experiment, route.variant,
-                tuple(hits), clicks, came.rating, 5.0 + float(self._rng.gamma(2.0)), at,
+                f"s{len(self.served)}", query.text, user, release, route.experiment, route.variant,
+                tuple(hits), clicks, came.rating, 5.0 + float(self._rng.gamma(2.0)), at, draft,
             )
         )  # fmt: skip
+
+    def _ranked(self, engine: Engine, query: Query) -> list[str]:
+        key = (engine.release.digest, query.id, len(self.index))
+        if key not in _RANKED:
+            found = engine.rank(query.text, 10).rows.tolist()
+            _RANKED[key] = [self.index.documents[row].id for row in found]
+        return _RANKED[key]
 
     @property
     def time(self) -> float:
@@ -277,6 +289,13 @@ class World:
         return [
             one
             for one in self.served
+            if since <= one.at < until and experiment in (None, one.experiment)
+        ]
+
+    def failures(self, since: float, until: float, experiment: str | None = None) -> list[Failure]:
+        return [
+            one
+            for one in self.failed
             if since <= one.at < until and experiment in (None, one.experiment)
         ]
 

@@ -155,6 +155,17 @@ class TestWithoutLabels:
         assert "no judgments" in honest.to_json()["left_out"]["lambdamart"]
         assert "proxy" in honest.protocol
 
+    def test_documents_alone_are_learnt_from_and_the_report_says_what_it_is_of(
+        self, tmp_path: Path
+    ) -> None:
+        bench = replace(bench_of(tmp_path, told(100)), queries=[], judgments={})
+        table = relevance_table(bench, {}, 0, 0, labels="none")
+        assert "nothing is judged" in table.protocol
+        assert table.cycles[0].submitted == "fusion"
+        reported = {scores.queries for scores in table.systems.values()}
+        assert len(reported) == 1
+        assert all(query.startswith("generated-") for query in reported.pop())
+
     def test_what_a_query_was_made_from_is_not_in_its_document(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

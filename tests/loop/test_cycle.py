@@ -109,10 +109,10 @@ class TestPass:
                 "judge_experiment.json", "watch_baseline.json"} < decided  # fmt: skip
         assert read["evaluation.json"]["verdict"] == "PASS"
         assert read["evaluation.json"]["gain"]["lower_bound"] > 0
-        assert read["ab_test_results.json"]["plan"]["looks"] == 1
+        assert read["ab_test_results.json"]["result"]["looks"][-1]["evidence"] >= 20
         assert read["ab_test_results.json"]["passed_gate"] is True
         assert read["diagnostic_report.json"]["root_cause_analysis"]["type"] == outcome.cause
-        assert [look["decision"] for look in read["watch.json"]] == ["HOLD"] * 3 + ["KEEP"]
+        assert [look["decision"] for look in read["watch.json"]["looks"]] == ["HOLD"] * 3 + ["KEEP"]
         assert digest_of(read["release.json"]) == outcome.release_after.digest
         assert read["cost.json"]["total_cost_usd"] >= 0
         manifest = YAML(typ="safe").load(folder / "dataset_manifest.yaml")

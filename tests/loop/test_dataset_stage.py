@@ -21,7 +21,16 @@ from predator.learning.query_generation import Generated
 from predator.learning.query_methods import METHODS
 from predator.learning.query_text import without
 from predator.loop import dataset_stage
-from predator.loop.dataset_stage import COLUMNS, SPAN, build, inputs, main, read_rows, read_spans
+from predator.loop.dataset_stage import (
+    COLUMNS,
+    SPAN,
+    build,
+    inputs,
+    main,
+    masked_documents,
+    read_rows,
+    read_spans,
+)
 from predator.search.analyze import terms
 from tests.learning.test_query_generation import written
 
@@ -150,6 +159,21 @@ def test_where_a_query_came_from_is_kept_for_the_learner(tmp_path: Path) -> None
             bare = without(by_id[document], spans[query_id])
             assert query not in f"{bare.title} {bare.text}"
     assert len(spans) > 20
+
+
+def test_what_queries_were_made_from_is_hidden_in_their_documents_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    data = build(laid_out(tmp_path)).data
+    spans, other = read_spans(data), Document("other", "", "Nobody made a query from this.")
+    documents = [other, *SOURCES]
+    hidden = masked_documents(data, documents)
+    made = {row[2] for row in read_rows(data) if row[0] in spans}
+    assert {documents[place].id for place in hidden} == made
+    assert all(one.id == documents[place].id for place, one in hidden.items())
+    bare = {one.id: f"{one.title} {one.text}" for one in hidden.values()}
+    for query_id, query, document, _, _ in read_rows(data):
+        assert query_id not in spans or query not in bare[document]
 
 
 def test_datasets_of_before_have_no_spans_and_are_read_as_ever() -> None:

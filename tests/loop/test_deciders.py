@@ -24,18 +24,33 @@ from predator.domain.verdicts import Decision, Verdict, WatchDecision
 from predator.journal.audit import AuditJournal
 from predator.journal.redact import MASK, redact
 from predator.journal.summary import CycleSummary
-from predator.loop import deciders, diagnose, evaluate, experiment, monitor, promote, watch
+from predator.loop import (
+    deciders,
+    diagnose,
+    evaluate,
+    experiment,
+    monitor,
+    promote,
+    watch,
+    watch_before,
+    watch_plan,
+)
 from predator.loop.contract import CONTRACT
 from predator.loop.deciders import DECIDERS, read_decision, write_decision
+from predator.loop.experiment_evidence import Limits, gather
+from predator.loop.experiment_metrics import METRICS, PRIMARY
+from predator.loop.experiment_plan import Cuped, Plan, plan
 from predator.loop.plain import answer, plain
 from predator.loop.searches import columns, searches
 from predator.policy.decision import ACTIONS, CONTOURS, Principal, decide
 from predator.policy.gates import Gate, check
-from predator.ports.feedback import Impression
+from predator.ports.feedback import Failure, Impression
 from predator.ports.ledger import GoldReading
 from predator.statistics.divergence import Shift
 from predator.statistics.ledger import Kind, level
+from predator.statistics.watch_sample import Level
 from tests.loop.impressions import by_share, impression, traffic
+from tests.loop.watched import arm, baseline, limits, look_inputs, planned
 
 Json = Any
 
@@ -106,17 +121,46 @@ gates_offline = st.builds(
     evaluate.Gates, shares, st.floats(-0.5, 0), shares, sane, sane, shares, st.floats(0.5, 0.95)
 )
 plans = st.builds(
-    experiment.Plan,
-    metric=st.just(experiment.METRIC),
+    Plan,
+    metric=st.just(PRIMARY),
+    metrics=st.just(METRICS),
     share=shares,
     alpha=shares,
+    evidence=st.floats(2, 100),
     searches=st.integers(1, 400),
+    users=st.integers(1, 400),
+    searches_per_user=st.floats(1, 9),
+    icc=shares,
+    design_effect=st.floats(1, 9),
     effect_rel=shares,
     expected_rel=shares,
     power_at_expected=shares,
     baseline_mean=shares,
     sd=shares,
     limited=st.booleans(),
+    min_s=sane,
+    max_s=sane,
+    expected_s=sane,
+    cuped=st.builds(Cuped, used=st.booleans()),
+)
+occasions = st.builds(
+    deciders.Occasion,
+    st.integers(1, 30),
+    st.floats(-10.0, 1e6),
+    st.booleans(),
+    st.just(()),
+    st.none() | sane,
+)
+LIMITS = Limits(4.0, 0.15, 50.0, 0.5)
+baselines = st.builds(
+    watch_before.Before,
+    latency_p95_ms=sane,
+    failed_share=st.floats(0, 1),
+    metrics=st.dictionaries(
+        st.sampled_from([watch_before.CLICK_MRR, watch_before.NDCG]),
+        st.builds(Level, shares, shares, st.integers(1, 99), st.integers(2, 99), st.floats(1, 9)),
+        min_size=1,
+    ),
 )
 contexts = st.dictionaries(
     st.sampled_from(["kill_switch", "manual_approval_required", "approved", "evaluation", "x"]),
@@ -221,45 +265,92 @@ class TestTheSameAnswer:
         output = recorded("gate", deciders.gate_inputs(gate, before, after))
         assert deciders.to_gate(output) == check(gate, before, after)
 
-    @given(many, shares, st.floats(-0.1, 0.5), shares, st.integers(1, 5000))
+    @given(many, shares, st.floats(-0.1, 0.5), shares, st.floats(0, 500))
     def test_of_a_plan(
-        self, history: list[Impression], wanted: float, least: float, share: float, most: int
+        self, history: list[Impression], wanted: float, least: float, share: float, rate: float
     ) -> None:
         numbers: Any = {
             "share": share, "alpha": 0.05, "power": 0.8,
-            "searches_at_most": most, "searches_at_least": 10,
+            "rate_per_s": rate, "min_s": 2.0, "max_s": 10.0,
         }  # fmt: skip
-        direct = answered(lambda: experiment.plan(history, wanted, least, **numbers))
+        direct = answered(lambda: plan(history, wanted, least, **numbers))
         output = recorded(
             "plan_experiment", deciders.plan_experiment_inputs(history, wanted, least, **numbers)
         )
         assert answered(lambda: deciders.to_plan_experiment(output)) == direct
 
-    @given(plans, many, st.booleans())
+    @given(plans, many, occasions, st.booleans(), st.booleans())
     def test_of_an_experiment(
-        self, planned: experiment.Plan, seen: list[Impression], named: bool
+        self,
+        planned: Plan,
+        seen: list[Impression],
+        occasion: deciders.Occasion,
+        named: bool,
+        known: bool,
     ) -> None:
+        """By all its searches, and by their sums alone."""
         releases = {"baseline": "r" * 64, "candidate": "r" * 64} if named else None
-        direct = answered(lambda: experiment.judge(planned, seen, 4.0, 0.8, releases))
-        inputs = deciders.judge_experiment_inputs(planned, seen, 4.0, 0.8, releases)
-        assert answered(lambda: recorded("judge_experiment", inputs)) == direct
-        if direct[0] == "answer":
-            output = recorded("judge_experiment", inputs)
-            assert plain(deciders.to_judge_experiment(output)) == direct[1]
+        past = {seen[0].user: 0.7, "stranger": 0.2} if known and seen else None
+        inputs = deciders.judge_experiment_inputs(
+            planned, seen, LIMITS, occasion, before=past, releases=releases
+        )
+        output = recorded("judge_experiment", inputs)
+        try:
+            evidence = gather(
+                seen, LIMITS, before=past, centre=planned.baseline_mean, releases=releases
+            )
+        except ValueError as error:
+            assert (output["verdict"], output["ended"]) == ("ERROR", True)
+            assert str(error) in output["reason"]
+            return
+        direct = experiment.look(
+            planned, evidence, LIMITS,
+            number=occasion.number, elapsed_s=occasion.elapsed_s, last=occasion.last,
+            left_s=occasion.left_s,
+        )  # fmt: skip
+        assert output == plain(direct)
+        assert recorded("look_experiment", deciders.look_experiment_inputs(inputs)) == output
+        assert plain(deciders.to_judge_experiment(output)) == output
 
     @given(many)
     def test_of_a_baseline(self, seen: list[Impression]) -> None:
-        direct = answered(lambda: watch.before(seen))
-        output = recorded("watch_baseline", deciders.watch_baseline_inputs(seen))
+        direct = answered(lambda: watch_before.before(arm(seen)))
+        served = deciders.arm_inputs(seen, {}, ())
+        output = recorded("watch_baseline", deciders.watch_baseline_inputs(served))
         assert answered(lambda: deciders.to_watch_baseline(output)) == direct
 
-    @given(st.integers(1, 4), st.builds(watch.Before, shares, st.integers(1, 99), sane), many, many)
-    def test_of_a_look(
-        self, number: int, baseline: watch.Before, live: list[Impression], held: list[Impression]
+    @given(baselines, st.floats(1, 1e4), shares)
+    def test_of_the_plan_of_a_watch(
+        self, found: watch_before.Before, per_look: float, tolerated: float
     ) -> None:
-        numbers: Any = {"gross_drop_rel": 0.2, "alpha": 0.05}
-        direct = answered(lambda: watch.look(number, 4, baseline, live, held, **numbers))
-        inputs = deciders.watch_look_inputs(number, 4, baseline, live, held, **numbers)
+        limited = limits(share=0.05, tolerated_drop_rel=tolerated)
+        direct = answered(lambda: watch_plan.plan_watch(found, per_look, limited))
+        output = recorded("watch_plan", deciders.watch_plan_inputs(found, per_look, limited))
+        assert answered(lambda: deciders.to_watch_plan(output)) == direct
+
+    @given(st.integers(1, 9), baselines, many, many, st.lists(st.floats(0, 1), max_size=9))
+    def test_of_a_look(
+        self,
+        number: int,
+        found: watch_before.Before,
+        live: list[Impression],
+        held: list[Impression],
+        ndcg: list[float],
+    ) -> None:
+        live = [replace(one, query_id=str(n)) for n, one in enumerate(live)]
+        failed = [Failure(one.user, "r", "w", "live", 0.0) for one in live[:2]]
+        scored = {str(n): value for n, value in enumerate(ndcg[: len(live)])}
+        plan = watch_plan.plan_watch(found, 100.0, limits(looks=4))
+        direct = answered(
+            lambda: watch.look(
+                number, plan, found,
+                arm(live, ndcg[: len(live)], [one.user for one in failed]), arm(held),
+            )
+        )  # fmt: skip
+        inputs = deciders.watch_look_inputs(
+            number, plan, found,
+            deciders.arm_inputs(live, scored, failed), deciders.arm_inputs(held, {}, ()),
+        )  # fmt: skip
         assert answered(lambda: recorded("watch_look", inputs)) == direct
         if direct[0] == "answer":
             output = recorded("watch_look", inputs)
@@ -312,8 +403,11 @@ class TestTheSameAnswer:
 
     def test_there_is_a_test_of_every_decider(self) -> None:
         assert sorted(DECIDERS) == sorted(
-            ["monitor", "diagnose", "evaluate", "gate", "plan_experiment", "judge_experiment",
-             "watch_baseline", "watch_look", "policy", "promotion"]
+            ["monitor", "diagnose", "reading_room", "submit", "evaluate", "gate",
+             "shadow", "screen",
+             "plan_experiment", "look_experiment", "judge_experiment",
+             "watch_baseline", "watch_plan", "watch_look", "policy", "promotion",
+             "promotion_between"]
         )  # fmt: skip
 
 
@@ -321,13 +415,14 @@ class TestWhatIsNoMeasurement:
     @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
     def test_is_refused_before_anything_is_decided(self, bad: float) -> None:
         slow = [impression("u", clicks=(1,), latency_ms=bad)] * 200
-        before = watch.Before(0.5, 100, 10.0)
-        numbers: Any = {"gross_drop_rel": 0.2, "alpha": 0.05}
+        fine = baseline(traffic(np.random.default_rng(1), 300))
+        plan, nobody = planned(fine), deciders.arm_inputs([], {}, ())
         attempts: list[Callable[[], Json]] = [
-            lambda: deciders.watch_baseline_inputs(slow),
-            lambda: deciders.watch_look_inputs(4, 4, before, slow, slow, **numbers),
+            lambda: deciders.arm_inputs(slow, {}, ()),
+            lambda: deciders.arm_inputs([replace(slow[0], latency_ms=1.0)], {"u-0.0": bad}, ()),
+            lambda: deciders.watch_plan_inputs(fine, bad, limits()),
             lambda: deciders.watch_look_inputs(
-                4, 4, replace(before, click_mrr=bad), [], [], **numbers
+                4, plan, replace(fine, failed_share=bad), nobody, nobody
             ),
             lambda: deciders.diagnose_inputs(_evidence(backlog_s=bad)),
         ]
@@ -369,12 +464,18 @@ class TestWhatInputsHold:
         seen = traffic(
             np.random.default_rng(1), 2000, by_share("e", 0.5, "candidate", "baseline"), users=400
         )
-        planned = experiment.Plan("click_mrr", 0.5, 0.05, 2000, 0.1, 0.2, 0.9, 0.4, 0.4, False)
+        planned = plan(
+            seen, 0.2, 0.1, share=0.5, alpha=0.05, power=0.8, rate_per_s=1.0, min_s=9.0, max_s=99.0
+        )
         started = time.process_time()
-        data = canonical_json(deciders.judge_experiment_inputs(planned, seen, 4.0, 0.8))
+        inputs = deciders.judge_experiment_inputs(
+            planned, seen, LIMITS, deciders.Occasion(1, 99.0, last=True)
+        )
+        data = canonical_json(inputs)
         back = searches(json.loads(data)["impressions"])
         assert time.process_time() - started < 3
-        assert len(data) < 100_000
+        assert len(data) < 120_000
+        assert len(canonical_json(deciders.look_experiment_inputs(inputs))) < 10_000
         assert [i.latency_ms for i in back] == [i.latency_ms for i in seen]
         assert [i.clicks for i in back] == [i.clicks for i in seen]
         assert [i.rating for i in back] == [i.rating for i in seen]
@@ -384,8 +485,11 @@ class TestWhatInputsHold:
             replace(impression("olha@example.org", "candidate", (1,)), query="my illness"),
             impression("petro", "baseline"),
         ]
-        text = json.dumps(columns(seen, "user", "variant", "release", "clicks", "rating"))
-        for private in ("olha", "petro", "illness"):
+        seen[0] = replace(seen[0], hits=("diary of olha",))
+        text = json.dumps(
+            columns(seen, "user", "variant", "release", "clicks", "documents", "rating", "at")
+        )
+        for private in ("olha", "petro", "illness", "diary"):
             assert private not in text
 
     def test_secrets_in_what_people_typed_are_masked_before_anything_is_decided(self) -> None:
@@ -430,8 +534,7 @@ def journal(folder: Path) -> AuditJournal:
 
 def looks(n: int = 150, seed: int = 0) -> Json:
     live = traffic(np.random.default_rng(seed), n, users=n)
-    before = watch.Before(0.4, 100, 30.0)
-    return deciders.watch_look_inputs(1, 4, before, live, live, gross_drop_rel=0.2, alpha=0.05)
+    return look_inputs(1, traffic(np.random.default_rng(9), 300), live, live)
 
 
 class TestWriting:
@@ -525,7 +628,7 @@ class TestWriting:
     def test_a_key_belongs_to_one_decider(self, folder: Path, journal: AuditJournal) -> None:
         journal.append_once("train:action", {"type": "action"})
         write_decision(folder, journal, "look-1", "watch_look", looks())
-        baseline = deciders.watch_baseline_inputs([])
+        baseline = deciders.watch_baseline_inputs(deciders.arm_inputs([], {}, ()))
         for key in ("look-1", "train:action"):
             with pytest.raises(ConflictError, match="not a decision by watch_baseline"):
                 write_decision(folder, journal, key, "watch_baseline", baseline)

@@ -195,3 +195,80 @@ def test_writers_of_different_steps_all_get_through(state: DesiredState, opened:
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(write, range(8)))) == 8
     assert len(state.history()) == 9
+
+
+def half(name: str, lower: float, upper: float, layer: str = "ranking") -> RunningExperiment:
+    return RunningExperiment(name, layer, V3.digest, 0.2, users_from=lower, users_to=upper)
+
+
+def start(state: DesiredState, experiment: RunningExperiment) -> str:
+    return state.set_experiment(experiment, "Start", {"Step": f"start-{experiment.id}"})
+
+
+def test_experiments_with_users_of_their_own_run_beside_each_other(state: DesiredState) -> None:
+    found(state)
+    first, second = half("a", 0.0, 0.5), half("b", 0.5, 1.0)
+    third = half("c", 0.0, 1.0, "retrieval")
+    for experiment in (first, second):
+        start(state, experiment)
+    assert state.read().experiments == (first, second)
+    state.end_experiments(("a", "nobody"), "End", {"Step": "end-a"})
+    assert state.read().experiments == (second,)
+    start(state, third)
+    assert state.read().experiments == (second, third), "in the order of their start"
+    promote(state, V2, HELD)
+    assert state.read().experiments == ()
+
+
+@pytest.mark.parametrize(
+    "late",
+    [half("b", 0.3, 0.6), RunningExperiment("b", "ranking", V3.digest, 0.2)],
+    ids=["overlapping", "everybody"],
+)
+def test_an_experiment_that_wants_users_of_another_has_to_wait(
+    state: DesiredState, late: RunningExperiment
+) -> None:
+    found(state)
+    start(state, half("a", 0.0, 0.5))
+    with pytest.raises(ConflictError, match="must wait"):
+        start(state, late)
+    assert state.read().experiments == (half("a", 0.0, 0.5),)
+
+
+def test_who_has_all_users_leaves_none_to_another_layer(state: DesiredState) -> None:
+    found(state)
+    start(state, TRIAL)
+    with pytest.raises(ConflictError, match="must wait"):
+        start(state, half("b", 0.0, 1.0, "retrieval"))
+
+
+def test_the_end_of_an_experiment_leaves_the_hold_back(state: DesiredState) -> None:
+    found(state)
+    promote(state, V2, HELD)
+    state.end_experiments(("a",), "End", {"Step": "end-a"})
+    assert state.read().holdback == HELD
+
+
+def test_what_a_rollback_took_away_is_known_until_it_is_live_again(state: DesiredState) -> None:
+    found(state)
+    assert state.taken_back() == frozenset()
+    restore(state, promote(state, V2))
+    promote(state, V3)
+    assert state.taken_back() == {V2.digest}
+    state.set_release(V1, None, "Back", {"Cycle": "a", "Step": "rollback", "Rollback-To": "v1.0"})
+    assert state.taken_back() == {V2.digest, V3.digest}
+    state.set_release(V2, None, "Again", {"Cycle": "b", "Step": "rollback", "Rollback-To": "v2.0"})
+    assert state.taken_back() == {V1.digest, V3.digest}
+
+
+def test_nothing_goes_forward_while_a_release_waits_to_be_kept(state: DesiredState) -> None:
+    found(state)
+    promote(state, V2, HELD)
+    with pytest.raises(ConflictError, match=r"is open beside v2\.0"):
+        start(state, TRIAL)
+    with pytest.raises(ConflictError, match=r"is open beside v2\.0"):
+        state.set_release(V3, None, "Promote", {"Cycle": V3.cycle, "Step": "p"}, replaces=V2)
+    assert (state.read().experiments, state.read().holdback) == ((), HELD)
+    state.end_watch("Keep", {"Cycle": V2.cycle, "Step": "end-watch"})
+    start(state, TRIAL)
+    assert state.read().experiment == TRIAL

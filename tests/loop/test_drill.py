@@ -11,9 +11,12 @@ import pytest
 from predator.domain.errors import PredatorError
 from predator.domain.readings import Value
 from predator.journal.audit import verify_journal
+from predator.loop import real_stations as stations_module
 from predator.loop.drill import DRILL as PUSHER
 from predator.loop.drill import drill
+from predator.loop.labels import Labels
 from predator.loop.stations import Situation
+from predator.search.desired import LiveRelease
 from tests.loop.small_ring import DRILL, START, World, by_luck, no_clicks_on
 
 NOWHERE = Situation(None, Value(0.5, 100, 0.4, 0.6, START), START, START, START, START)
@@ -60,6 +63,9 @@ def test_a_bad_release_is_caught_and_undone_by_one_commit(lived: World) -> None:
     assert written == found
     assert (written["caught"], written["reverts"]) == (True, 1)
     assert lived.tracking.runs[f"run-{DRILL}"].summary.outcome == "success"
+    (told,) = [one for one in lived.notifier.sent() if one.title == "Drill on local"]
+    assert told.severity == "info" and told.link.endswith(DRILL)
+    assert "traffic back 0.00 s" in told.text and "by 1 commit" in told.text
 
 
 def test_the_bad_release_is_really_bad(lived: World) -> None:
@@ -74,8 +80,19 @@ def test_the_bad_release_is_really_bad(lived: World) -> None:
     assert means["live"] < 0.5 * means["holdback"]
 
 
-def test_a_watch_that_is_blind_is_a_missed_drill_and_the_release_goes_anyway(lived: World) -> None:
-    """Users who click by luck: the watch sees no loss and would keep it."""
+def test_what_clicks_do_not_show_judged_queries_do(lived: World) -> None:
+    """Users who click by luck, whatever is shown to them."""
+    lived.clicks = by_luck
+    lived.sleep(70)
+    found = drilled(lived)
+    assert found["caught"] and "ndcg_at_10" in found["looks"][-1]["reason"]
+
+
+def test_a_watch_that_is_blind_is_a_missed_drill_and_the_release_goes_anyway(
+    lived: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users who click by luck, and ask what nobody has judged: the watch would keep it."""
+    monkeypatch.setattr(Labels, "monitored", {})
     lived.clicks = by_luck
     lived.sleep(70)
     found = drilled(lived)
@@ -84,6 +101,7 @@ def test_a_watch_that_is_blind_is_a_missed_drill_and_the_release_goes_anyway(liv
     assert found["reverts"] == 1
     check_back(lived)
     assert outcome(lived) == "missed"
+    assert [one.severity for one in lived.notifier.sent() if "missed" in one.title] == ["critical"]
 
 
 def test_without_clicks_nothing_is_pushed(lived: World) -> None:
@@ -92,6 +110,26 @@ def test_without_clicks_nothing_is_pushed(lived: World) -> None:
     with pytest.raises(PredatorError, match="could not be watched"):
         drilled(lived)
     assert lived.commits == []
+    assert outcome(lived) == "error"
+
+
+def test_what_went_live_meanwhile_is_not_drilled_against_the_release_before(
+    lived: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody rolled back between the baseline and the push: that one must not come back."""
+    good = lived.desired.read().release
+    other = LiveRelease("v0.9", good.digest, "by hand")
+    measured = stations_module.RealStations.watch_baseline
+
+    def then_moved(stations: Any, record: Any, old: Any) -> Any:
+        found = measured(stations, record, old)
+        lived.desired.set_release(other, None, "Roll back", {"Cycle": "by hand", "Step": "r"})
+        return found
+
+    monkeypatch.setattr(stations_module.RealStations, "watch_baseline", then_moved)
+    with pytest.raises(PredatorError, match="went live meanwhile"):
+        drilled(lived)
+    assert lived.desired.read().release == other
     assert outcome(lived) == "error"
 
 

@@ -11,9 +11,11 @@ import pytest
 from predator.domain.errors import PredatorError
 from predator.domain.release import Release, RetrievalParameters
 from predator.domain.verdicts import Verdict, WatchDecision
+from predator.loop.experiment_looks import look_times, looks_due
 from predator.loop.live import end_watch, run_experiment, run_watch
 from predator.loop.real_stations import SETTLE_S, RealStations
 from predator.loop.record import CycleCancelled, Record
+from predator.loop.replay import replay
 from predator.loop.replica import keep_release
 from predator.loop.stations import Situation
 from predator.ports.deployer import Deployer, Deployment, Look, Preparation
@@ -74,7 +76,8 @@ def test_a_pass_leaves_the_experiment_to_the_promotion(
     found = experiment()
     plan, result = found["plan"], found["result"]
     assert result["verdict"] == Verdict.PASS
-    assert result["difference"]["n_a"] + result["difference"]["n_b"] == plan["searches"]
+    assert result["ended"] and result["difference"]["evidence"] >= plan["evidence"] == 20
+    assert [look["number"] for look in result["looks"]] == list(range(1, len(result["looks"]) + 1))
     running = lived.desired.read().experiment
     assert running is not None
     assert (running.candidate, running.share) == (candidate.digest, 0.2)
@@ -140,6 +143,33 @@ def test_an_experiment_is_never_shorter_than_the_contour_says(
     assert outcome.times["experiment_s"] == pytest.approx(lasted, abs=0.01)
 
 
+def test_without_a_gain_it_is_looked_at_a_few_dozen_times_and_no_longer_than_its_longest(
+    lived: World, record: Record, experiment: Callable[[], Any]
+) -> None:
+    """The gain is registered at what the traffic can just show, so that nothing is clear early."""
+    lived.clicks = by_luck
+    started = lived.time
+    found = experiment()["result"]
+    assert found["verdict"] in (Verdict.INCONCLUSIVE, Verdict.FAIL) and found["ended"]
+    assert lived.time - started <= lived.settings.experiment_max_s + 2
+    looks = [r for r in record.journal.read() if r.get("decider") == "look_experiment"]
+    assert len(looks) == len(found["looks"]) - 1 < 30
+    assert replay(record.folder).ok
+
+
+def test_looks_come_early_for_a_loss_and_then_evenly_to_the_end(lived: World) -> None:
+    options = lived.settings.model_copy(
+        update={"experiment_min_s": 700.0, "experiment_max_s": 1400.0}
+    )
+    times = look_times(options)
+    assert times[:5] == [175.0, 350.0, 525.0, 700.0, 735.0] and times[-1] == 1400.0
+    assert len(times) == 24
+    assert [looks_due(options, t) for t in (0.0, 174.0, 175.0, 700.0, 1400.0)] == [0, 0, 1, 4, 24]
+    assert looks_due(options, 1470.0) == 25, "a machine that slept looks on at the same pace"
+    at_once = options.model_copy(update={"experiment_max_s": 700.0})
+    assert looks_due(at_once, 699.0) == 3 and looks_due(at_once, 700.0) == 24
+
+
 def test_with_a_broken_history_nobody_gets_a_candidate(
     lived: World, experiment: Callable[[], Any]
 ) -> None:
@@ -187,12 +217,12 @@ class TestWatch:
         self, lived: World, record: Record, stations: RealStations
     ) -> None:
         old = lived.desired.read().release
-        expected = stations.watch_baseline(record, asdict(old))
+        expected = stations.watch_baseline(record, asdict(old))["before"]
         stranger = replace(lived.served[-1], release="f" * 64, clicks=(), latency_ms=9e9)
         lived.served.extend([replace(stranger, at=lived.time - 5)] * 500)
         other = lived.record({"type": "test"}, "si_2025_12_07_009")
         other.begin()
-        assert stations.watch_baseline(other, asdict(old)) == expected
+        assert stations.watch_baseline(other, asdict(old))["before"] == expected
 
     def test_without_a_baseline_there_is_nothing_to_watch_by(
         self, lived: World, record: Record, stations: RealStations

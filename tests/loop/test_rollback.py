@@ -153,6 +153,7 @@ def again(world: World) -> Record:
 def test_an_experiment_that_began_since_goes_on(lived: World, record: Record) -> None:
     old, new, bad = promoted(lived)
     trial = RunningExperiment("exp-other", "ranking", new.digest, 0.2)
+    lived.desired.end_watch("Keep", {})
     lived.desired.set_experiment(trial, "Start", {})
     roll_back(record, bad, old, "it is bad")
     assert lived.desired.read().release == old

@@ -12,7 +12,7 @@ from predator.domain.release import Release, RetrievalParameters
 from predator.learning.measures import score
 from predator.learning.stacking import Stacked
 from predator.learning.trainable import TrainingSet
-from predator.loop.text_rankers import Serving, text_rankers
+from predator.loop.text_rankers import SHALLOW, Serving, text_rankers
 from predator.search.engine import Engine
 from predator.search.rankers import Named
 from predator.search.rerank import load_reranker, parts_of_reranker
@@ -60,6 +60,15 @@ def test_a_good_cross_encoder_makes_a_good_blend_and_good_trees(small: World) ->
     named = Named(**json.loads(blend.reranker or b"")["rankers"][0])
     assert (named.depth, named.budget_ms) == (12, 60_000.0)
     assert 0 < blend.details["weight"] < 1
+
+
+def test_a_shallower_one_has_a_name_of_its_own_and_reads_less(small: World) -> None:
+    shallow = Serving(depth=3, budget_ms=60_000.0)
+    found = text_rankers(data_of(small), scored(small, 1.0), Objects().put, shallow, name=SHALLOW)
+    deep = text_rankers(data_of(small), scored(small, 1.0), Objects().put, SERVING)
+    assert [one.name for one in found] == [SHALLOW, f"lambdamart+{SHALLOW}"]
+    assert [one.details["depth"] for one in found] == [3.0, 3.0]
+    assert found[0].scores.mean() < deep[0].scores.mean()  # it has seen less that could be moved
 
 
 def test_a_bad_one_is_no_blend(small: World) -> None:

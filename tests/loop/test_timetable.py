@@ -157,3 +157,54 @@ class TestSituation:
         found, assessment = self.look(START, START + 300)
         assert found is None and assessment.blind
         assert "not been live for long enough" in assessment.reason
+
+
+class TestDrills:
+    EVERY = 7 * 86_400.0
+
+    def test_one_is_due_so_long_after_the_one_before(self) -> None:
+        asked, cycles = Asked(), MemoryCycles()
+        one = table(asked, cycles, "edge-oracle")
+        assert one.drill(START + self.EVERY - 1, self.EVERY) is None
+        first = one.drill(START + self.EVERY, self.EVERY)
+        assert first is not None
+        flow, arguments, queue = asked.flows[first]
+        assert (flow, queue) == ("drill", "edge-oracle.cycles")
+        assert arguments["trigger"] == {"type": "drill"}
+        assert one.drill(START + self.EVERY + 60, self.EVERY) is None
+        assert one.drill(START + 2 * self.EVERY, self.EVERY) not in (None, first)
+
+    def test_none_is_due_where_the_contour_wants_none(self) -> None:
+        asked = Asked()
+        assert table(asked, MemoryCycles()).drill(START + 1e9, 0.0) is None
+        assert asked.flows == {}
+
+    def test_many_workers_start_each_once(self) -> None:
+        asked, cycles = Asked(), MemoryCycles()
+        at = START + self.EVERY
+        found = {table(asked, cycles).drill(at, self.EVERY) for _ in range(16)} - {None}
+        assert len(found) == len(asked.flows) == 1
+
+    def test_those_that_were_missed_are_one(self) -> None:
+        asked, cycles = Asked(), MemoryCycles()
+        one = table(asked, cycles)
+        assert one.drill(START + 10.5 * self.EVERY, self.EVERY) is not None
+        assert one.drill(START + 10.6 * self.EVERY, self.EVERY) is None
+
+    def test_one_that_was_registered_and_never_handed_over_is_handed_over_later(self) -> None:
+        asked, cycles = Asked(), MemoryCycles()
+        at = START + self.EVERY
+        lost = table(asked, cycles).drill(at, self.EVERY)
+        asked.flows.clear()
+        assert table(asked, cycles).drill(at + 61, self.EVERY) == lost
+        assert lost is not None and asked.flows[lost][0] == "drill"
+
+    def test_many_cycles_since_the_last_one_do_not_hide_it(self) -> None:
+        asked, cycles = Asked(), MemoryCycles()
+        one = table(asked, cycles, "edge-oracle")
+        first = one.drill(START + self.EVERY, self.EVERY)
+        for number in range(450):
+            at = START + self.EVERY + 60 + number
+            cycles.open(f"hourly-{number}", "edge-oracle", dict(SCHEDULED), at)
+        assert one.drill(START + 2 * self.EVERY - 1, self.EVERY) is None
+        assert one.drill(START + 2 * self.EVERY, self.EVERY) not in (None, first)

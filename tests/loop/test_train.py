@@ -114,7 +114,7 @@ def test_labels_drawn_by_lot_claim_no_gain_on_held_out_queries() -> None:
 def test_no_candidate_is_scored_on_what_it_has_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     small = world(30)
     fitted: list[set[str]] = []
-    train, choose, rank = lambdamart.train, lambdamart.choose_trees, lambdamart.rank
+    train, choose, rank = lambdamart.train, lambdamart.stop_early, lambdamart.rank
     scored = LambdaMart.score
 
     def spy_train(data: list[lambdamart.Prepared], **how: object) -> lambdamart.Model:
@@ -123,8 +123,9 @@ def test_no_candidate_is_scored_on_what_it_has_learnt(monkeypatch: pytest.Monkey
 
     def spy_choose(
         fit: list[lambdamart.Prepared], held: list[lambdamart.Prepared], **how: object
-    ) -> int:
+    ) -> lambdamart.Model:
         assert not {one.query_id for one in fit} & {one.query_id for one in held}
+        fitted.append({one.query_id for one in fit})
         return choose(fit, held, **how)  # type: ignore[arg-type]
 
     def spy_rank(data: list[lambdamart.Prepared], model: lambdamart.Model) -> dict[str, list[str]]:
@@ -139,7 +140,7 @@ def test_no_candidate_is_scored_on_what_it_has_learnt(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(LambdaMart, "score", spy_score)
     monkeypatch.setattr(lambdamart, "train", spy_train)
-    monkeypatch.setattr(lambdamart, "choose_trees", spy_choose)
+    monkeypatch.setattr(lambdamart, "stop_early", spy_choose)
     monkeypatch.setattr(lambdamart, "rank", spy_rank)
     trained(small)
     assert len(fitted[-1]) == 30  # what is submitted has learnt from everything

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,22 @@ from predator.domain.documents import Document, Query
 from predator.domain.errors import InputError, IntegrityError
 from predator.learning.examples import collect
 from predator.learning.splits import query_clusters
+from predator.loop import learn
+from predator.loop import train_job as train_job_module
 from predator.loop.dataset_stage import read_rows
-from predator.loop.train import Portfolio, train_portfolio
-from predator.loop.train_job import (
+from predator.loop.portfolio_files import (
     DATASET,
     PORTFOLIO,
     Row,
     Submitted,
     job_inputs,
     job_spec,
+    read_left_out,
     read_portfolio,
-    round_trip,
-    train_job,
 )
+from predator.loop.train import Portfolio, train_portfolio
+from predator.loop.train_job import round_trip, train_job
+from predator.search.index import Index
 from tests.contracts.trainer import JOB
 from tests.learning.worlds import World, world
 from tests.search.fakes import DIMENSION, HashedEncoder
@@ -176,17 +179,72 @@ def nothing_relevant(rows: list[Row]) -> list[Row]:
     ("change", "says"),
     [
         (nothing_relevant, "no training query has both a relevant and another document"),
-        (lambda rows: [], "the dataset holds no judged query"),
-        (lambda rows: [row for row in rows if row[4] != "judgment"], "holds no judged query"),
+        (lambda rows: [], "the dataset holds no query"),
         (lambda rows: rows[:2], "2 training queries do not make 3 groups"),
     ],
-    ids=["one class", "no rows", "none judged", "too few"],
+    ids=["one class", "no rows", "too few"],
 )
 def test_too_little_to_learn_from_is_one_clear_line(
     small: World, change: Callable[[list[Row]], list[Row]], says: str
 ) -> None:
     with pytest.raises(InputError, match=says):
         train_job(given_to_job(change(rows_of(small)), small.index.documents), SPEC, silent)
+
+
+def test_without_judgments_the_fusion_is_tuned_on_generated_queries(small: World) -> None:
+    rows = [
+        (f"gen-{n}", query.text, f"d{n}-0", 1, "title") for n, query in enumerate(small.queries)
+    ]
+    files = train_job(given_to_job(rows, small.index.documents), SPEC, silent)
+    assert [one.name for one in read_portfolio(files)] == ["fusion"]
+    assert "there are no judgments" in read_left_out(files)["lambdamart"]
+    assert read_left_out(files)["cross_encoder"] == "there are no judgments"
+
+
+class TestMasked:
+    """What a query was made from is not in the document that it is learnt from."""
+
+    def seen(
+        self, monkeypatch: pytest.MonkeyPatch, small: World, rows: list[Row], place: int
+    ) -> dict[str, str]:
+        """The text of document ``place`` as each query's search saw it."""
+        found: dict[str, str] = {}
+        collected = collect
+
+        def spy(index: Index, encoder: Any, queries: list[Query], *rest: Any, **more: Any) -> Any:
+            document = index.documents[place]
+            found.update({query.id: f"{document.title}|{document.text}" for query in queries})
+            return collected(index, encoder, queries, *rest, **more)
+
+        monkeypatch.setattr(train_job_module, "collect", spy)
+        monkeypatch.setattr(learn, "collect", spy)
+        documents = small.index.documents
+        bare = replace(documents[place], title="", text="bare")
+        texts = list(dict.fromkeys(row[1] for row in rows))
+        inputs = job_inputs(
+            rows,
+            documents,
+            vectors_of([f"{one.title}. {one.text}" for one in documents]),
+            texts,
+            vectors_of(texts),
+            masked={place: bare},
+            masked_vectors=vectors_of(["bare"]),
+        )
+        assert read_portfolio(train_job(inputs, SPEC, silent))
+        return found
+
+    def test_in_a_cycle_that_has_judgments_too(
+        self, monkeypatch: pytest.MonkeyPatch, small: World
+    ) -> None:
+        found = self.seen(monkeypatch, small, rows_of(small), 0)
+        whole = f"{small.index.documents[0].title}|{small.index.documents[0].text}"
+        made = {query for query in found if not query.startswith("q")}
+        assert {found[query] for query in made} == {"|bare"}
+        assert {text for query, text in found.items() if query not in made} == {whole}
+
+    def test_in_a_cycle_that_has_none(self, monkeypatch: pytest.MonkeyPatch, small: World) -> None:
+        rows = [(f"gen-{n}", q.text, f"d{n}-0", 1, "title") for n, q in enumerate(small.queries)]
+        assert set(self.seen(monkeypatch, small, rows, 3).values()) == {"|bare"}
 
 
 def broken(name: str, number: float) -> Callable[[dict[str, bytes]], Mapping[str, bytes]]:
@@ -201,12 +259,13 @@ def broken(name: str, number: float) -> Callable[[dict[str, bytes]], Mapping[str
         (broken("queries.f32", np.inf), "query vector 0 holds a number that is not finite"),
         (lambda f: {**f, "documents.f32": f["documents.f32"][4:]}, "are not 180 vectors of 48"),
         (lambda f: {**f, "queries.f32": b""}, "0 bytes of query vectors are not"),
+        (lambda f: {**f, "masked.f32": b"1234"}, "4 bytes of masked document vectors are not 0"),
         (
             lambda f: {**f, "queries.jsonl": f["queries.jsonl"].replace(b"topic3a", b"topicXa")},
             "no vector came with the query 'topic3a",
         ),
     ],
-    ids=["nan", "infinite", "short", "none", "other queries"],
+    ids=["nan", "infinite", "short", "none", "masked", "other queries"],
 )
 def test_vectors_that_do_not_fit_are_one_clear_line(
     inputs: dict[str, bytes],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from predator.statistics.sample_ratio import sample_ratio
+from predator.statistics.sample_ratio import sample_ratio, sequential_sample_ratio
 
 SHARES = {"baseline": 0.8, "candidate": 0.2}
 
@@ -59,3 +59,38 @@ def test_counts_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         sample_ratio(users, shares)
+
+
+class TestAtEveryLook:
+    def test_honest_splits_are_rarely_accused_however_often_one_looks(self) -> None:
+        """50 looks at 5,000 users each time: at most 1 in 200 by design."""
+        arrived = np.random.default_rng(3).binomial(100, 0.2, (400, 50)).cumsum(axis=1)
+        accused = [
+            any(
+                sequential_sample_ratio(
+                    {"baseline": 100 * (look + 1) - int(n), "candidate": int(n)}, SHARES
+                ).mismatch
+                for look, n in enumerate(row)
+            )
+            for row in arrived
+        ]
+        assert np.mean(accused) <= 0.01
+
+    def test_a_five_percent_leak_is_caught(self) -> None:
+        rng = np.random.default_rng(4)
+        caught = []
+        for _ in range(1000):
+            candidate = int(rng.binomial(100_000, 0.2))
+            leaked = int(rng.binomial(candidate, 0.05))
+            users = {"baseline": 100_000 - candidate, "candidate": candidate - leaked}
+            caught.append(sequential_sample_ratio(users, SHARES).mismatch)
+        assert np.mean(caught) >= 0.99
+
+    def test_an_empty_arm_is_a_mismatch_and_nobody_is_none(self) -> None:
+        assert sequential_sample_ratio({"baseline": 1000}, SHARES).mismatch
+        nobody = sequential_sample_ratio({"baseline": 0, "candidate": 0}, SHARES)
+        assert (nobody.evidence, nobody.mismatch) == (1.0, False)
+
+    def test_an_arm_without_a_share_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="no declared share"):
+            sequential_sample_ratio({"baseline": 80, "other": 20}, SHARES)

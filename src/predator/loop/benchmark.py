@@ -13,14 +13,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from predator.domain.documents import Judgments, Query
+from predator.domain.documents import Judgments
 from predator.domain.release import Release, RetrievalParameters
 from predator.domain.verdicts import Verdict
 from predator.learning.measures import Scores
+from predator.loop.affordable import measured, offered, p95_ms
 from predator.loop.benchmark_parts import Bench, Part, judged, label_free
-from predator.loop.evaluate import Evaluation, Gates, Measured, evaluate, guardrails_of
-from predator.loop.profile import ROUNDS, profile
-from predator.loop.replica import Replica, keep_release
+from predator.loop.evaluate import Evaluation, Gates, Measured, evaluate
+from predator.loop.profile import ROUNDS
+from predator.loop.replica import keep_release
+from predator.loop.submit import reading_room, submit
 from predator.loop.train import Trained
 from predator.statistics.ledger import Kind, level
 from predator.statistics.paired import paired_gain
@@ -33,8 +35,6 @@ PLAIN: Mapping[str, RetrievalParameters] = {
 }
 LabelKind = Literal["judgments", "none"]
 LIVE = "live"
-TRIAL_ROUNDS = 20
-"""Searches that say whether a candidate that reads texts could be served at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,8 @@ def relevance_table(
         if labels == "none"
         else judged(bench, splits, test_queries, training_queries)
     )
+    if not bench.queries:  # the report is of made queries, asked where they were learnt from
+        bench = replace(bench, replica=parts[0].learning, judgments=parts[0].judgments)
     reported = [query for part in parts for query in part.report]
     systems = {
         name: bench.scores(
@@ -157,6 +159,9 @@ def _cycle(
             bench.progress.note(f"fold {place + 1} of {len(parts)}")
         live = turn.live[place]
         learner = bench.learner_of(part.learning, bench.seed + number - 1, from_judgments)
+        if learner.read is not None:
+            before = p95_ms(part.learning.engine(live), part.fit)
+            learner = replace(learner, room_ms=reading_room(before, bench.gates))
         learnt = learner.learn(live.encoder, live.retrieval, part.fit, part.judgments)
         left_out |= learnt.left_out
         best_of_part = _affordable(bench, part, live, learnt.candidates, left_out)
@@ -205,35 +210,15 @@ def _affordable(
     left_out: dict[str, str],
 ) -> Trained:
     """The best candidate that is not known beforehand to be too slow or too dear to serve."""
-    replica = part.learning
-    for candidate in candidates:
-        if "budget_ms" not in candidate.details:
-            return candidate
-        measured = _measured(
-            bench, replica, live, _release(bench, live, candidate), part.fit, TRIAL_ROUNDS
-        )
-        broken = [g for g in guardrails_of(measured, bench.gates) if g.held is False]
-        if not broken:
-            return candidate
-        left_out[f"{candidate.name}, served"] = "; ".join(
-            f"{one.name} would be {one.value:.3g}, the gate asks {one.limit}" for one in broken
-        )
-    return candidates[0]
+    engine = part.learning.engine
 
+    def measure(candidate: Trained) -> Measured:
+        release = _release(bench, live, candidate)
+        return measured(engine(live), engine(release), part.fit, bench.cpu_hour_usd)
 
-def _measured(
-    bench: Bench,
-    replica: Replica,
-    before: Release,
-    after: Release,
-    queries: Sequence[Query],
-    rounds: int,
-) -> Measured:
-    found = profile(replica.engine(before), replica.engine(after), queries, rounds)
-    if found is None:
-        return Measured(None, None, None)
-    cost = found.candidate_cpu_s * 1000 / 3600 * bench.cpu_hour_usd
-    return Measured(found.baseline_p95_ms, found.candidate_p95_ms, cost)
+    found = submit(offered(candidates, bench.gates, measure), bench.gates)
+    left_out |= {f"{name}, served": why for name, why in found.refused.items()}
+    return next(one for one in candidates if one.name == found.name)
 
 
 def _judge(
@@ -245,14 +230,9 @@ def _judge(
     after: Release,
     gates: Gates,
 ) -> Evaluation:
-    measured = _measured(bench, part.learning, before, after, part.gate, ROUNDS)
-    return evaluate(
-        candidate.ndcg,
-        live.ndcg,
-        ["all"] * len(candidate.queries),
-        measured,
-        gates,
-    )
+    engine = part.learning.engine
+    cost = measured(engine(before), engine(after), part.gate, bench.cpu_hour_usd, ROUNDS)
+    return evaluate(candidate.ndcg, live.ndcg, ["all"] * len(candidate.queries), cost, gates)
 
 
 def _release(bench: Bench, live: Release, trained: Trained) -> Release:

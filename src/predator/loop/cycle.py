@@ -177,7 +177,8 @@ def _ended(
     verdict: Verdict,
     reason: str,
 ) -> Outcome:
-    record.step("watch.json", lambda: str(record.write("watch.json", lived.looks).name))
+    watched = {**(lived.baseline or {}), "looks": lived.looks}
+    record.step("watch.json", lambda: str(record.write("watch.json", watched).name))
     settled = verdict in (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
     outcome = "rolled_back" if lived.rolled_back else "success" if settled else "error"
     cost = record.close(outcome, rollback_available=True)

@@ -24,7 +24,7 @@ import numpy as np
 from predator.domain.documents import Document
 from predator.domain.errors import InputError, PredatorError
 from predator.learning.query_filters import Limits, Sieve, leaks
-from predator.learning.query_generation import Generated, sift
+from predator.learning.query_generation import Generated, masked, sift
 from predator.learning.query_text import clean_query
 from predator.search.analyze import terms
 
@@ -153,6 +153,20 @@ def read_spans(data: bytes) -> dict[str, tuple[int, int]]:
         if colon:
             found[row[0]] = int(start), int(end)
     return found
+
+
+def masked_documents(data: bytes, documents: Sequence[Document]) -> dict[int, Document]:
+    """The documents without what the dataset's queries were taken from, by their place in
+    ``documents``; those that nothing was taken from are left out."""
+    spans = read_spans(data)
+    made = [
+        Generated(text, document, source, spans[query_id])
+        for query_id, text, document, _, source in read_rows(data)
+        if query_id in spans
+    ]
+    sources = {one.document_id for one in made}
+    places = [place for place, one in enumerate(documents) if one.id in sources]
+    return dict(zip(places, masked([documents[place] for place in places], made), strict=True))
 
 
 def _cells(data: bytes) -> list[list[str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from itertools import pairwise
 
 from predator.domain.errors import ConflictError, PredatorError
+from predator.loop.contour_promotion import ReleaseChange
 from predator.ports.gitops import Commit, GitOps
 from predator.search.desired import (
     Desired,
@@ -18,6 +20,9 @@ from predator.search.desired import (
     values_path,
 )
 
+HISTORY = 10_000
+"""Commits looked at for what was live."""
+
 ATTEMPTS = 20
 """Each time that somebody else moved first, one of us got through: enough for a crowd of them."""
 
@@ -26,7 +31,7 @@ class DesiredState:
     """One contour's files in the GitOps repository."""
 
     def __init__(self, gitops: GitOps, contour: str) -> None:
-        self.gitops = gitops
+        self.gitops, self.contour = gitops, contour
         self._values, self._experiments = values_path(contour), experiments_path(contour)
 
     def read(self, revision: str | None = None) -> Desired:
@@ -46,23 +51,27 @@ class DesiredState:
         replaces: LiveRelease | None = None,
         unless_live: bool = False,
     ) -> str:
-        """Make ``release`` live and end any experiment; the old release may be held back.
+        """Make ``release`` live and end all experiments; the old release may be held back.
 
         ``unless_live``: where just that is wanted already, nothing is written and the head comes
         back, so that many who want the same make one commit.
-        Raises ``ConflictError`` where ``replaces`` is given and another release went live since:
-        the evidence for ``release`` was gathered against that one.
+        Raises ``ConflictError`` where ``replaces`` is given and another release went live since
+        (the evidence for ``release`` was gathered against that one), or its hold-back is open: what
+        nobody has kept yet is nothing to go back to.
         """
 
         def changes() -> Mapping[str, str]:
-            if replaces is not None and (live := self.read().release) != replaces:
-                raise _SupersededError(
-                    f"{live.version} went live meanwhile, so {release.version} was judged "
-                    f"against {replaces.version} for nothing"
-                )
+            if replaces is not None:
+                wanted = self.read()
+                _check_settled(wanted)
+                if wanted.release != replaces:
+                    raise _SupersededError(
+                        f"{wanted.release.version} went live meanwhile, so {release.version} was "
+                        f"judged against {replaces.version} for nothing"
+                    )
             return {
                 self._values: render_values(release, self.gitops.read(self._values)),
-                self._experiments: render_experiments(None, holdback),
+                self._experiments: render_experiments((), holdback),
             }
 
         def done() -> str | None:
@@ -74,13 +83,37 @@ class DesiredState:
     def set_experiment(
         self, experiment: RunningExperiment | None, subject: str, trailers: Mapping[str, str]
     ) -> str:
-        """Start or end the experiment; the release block is not touched."""
+        """Start the experiment beside those that run, or end all; the release is not touched.
+
+        Raises ``ConflictError`` where another one has its users, or a hold-back is open: a release
+        that its watch has not kept is nothing to compare with.
+        """
 
         def changes() -> Mapping[str, str]:
-            there = self.read().experiment
-            if experiment is not None and there is not None and there.id != experiment.id:
-                raise _SupersededError(f"{there.id} is on these users: {experiment.id} must wait")
-            return {self._experiments: render_experiments(experiment, None)}
+            if experiment is None:
+                return {self._experiments: render_experiments((), None)}
+            wanted = self.read()
+            _check_settled(wanted)
+            others = tuple(one for one in wanted.experiments if one.id != experiment.id)
+            for other in others:
+                whole = other.layer != experiment.layer and other.width >= 1
+                if whole or other.overlaps(experiment):
+                    raise _SupersededError(
+                        f"{other.id} is on these users: {experiment.id} must wait"
+                    )
+            return {self._experiments: render_experiments((*others, experiment), None)}
+
+        return self._commit(changes, subject, trailers)
+
+    def end_experiments(
+        self, names: Collection[str], subject: str, trailers: Mapping[str, str]
+    ) -> str:
+        """End the experiments of these ids; others, the hold-back and the release stay."""
+
+        def changes() -> Mapping[str, str]:
+            wanted = self.read()
+            left = tuple(one for one in wanted.experiments if one.id not in names)
+            return {self._experiments: render_experiments(left, wanted.holdback)}
 
         return self._commit(changes, subject, trailers)
 
@@ -118,12 +151,14 @@ class DesiredState:
         return self.read(self._parent(revision)).release
 
     def release_commit(self, cycle_id: str) -> str | None:
-        """The commit by which a cycle made its release live, if it did."""
+        """The commit by which a cycle made its release live on this contour, if it did."""
         return next(
             (
                 commit.revision
                 for commit in self.gitops.log(1000)
-                if commit.trailers.get("Cycle") == cycle_id and "Release" in commit.trailers
+                if commit.trailers.get("Cycle") == cycle_id
+                and "Release" in commit.trailers
+                and commit.trailers.get("Contour", self.contour) == self.contour
             ),
             None,
         )
@@ -135,6 +170,41 @@ class DesiredState:
             for commit in self.gitops.log(1000)
             if commit.trailers.get("Reverts") == bad_revision
         ]
+
+    def taken_back(self) -> frozenset[str]:
+        """Digests of the releases that a rollback took away, of a drill, a watch or a person, and
+        that were not live again since."""
+        found: set[str] = set()
+        for before, after in pairwise(self.changes()):
+            if after.trailers.keys() & {"Reverts", "Rollback-To"}:
+                found.add(before.release.digest)
+            found.discard(after.release.digest)
+        return frozenset(found)
+
+    def changes(self) -> list[ReleaseChange]:
+        """The commits that made another release live on this contour, oldest first."""
+        found: list[ReleaseChange] = []
+        before, known = None, ""
+        for commit in reversed(self.gitops.log(HISTORY)):
+            values = self.gitops.read(self._values, commit.revision)
+            if values is None or values == known:
+                continue
+            release, known = parse(values, None).release, values
+            if release != before:
+                found.append(ReleaseChange(commit.revision, release, commit.trailers))
+            before = release
+        return found
+
+    def made_live(self, revision: str) -> LiveRelease:
+        """The release that a commit made live, on the contour that it names (default: this)."""
+        commits = (c for c in self.gitops.log(HISTORY) if c.revision == revision)
+        commit = next(commits, None)
+        contour = self.contour if commit is None else commit.trailers.get("Contour", self.contour)
+        return DesiredState(self.gitops, contour).read(revision).release
+
+    def was_live(self, digest: str) -> bool:
+        """Whether this contour ever had the release."""
+        return any(change.release.digest == digest for change in self.changes())
 
     def history(self) -> list[str]:
         """Subjects of the commits, newest first."""
@@ -164,6 +234,14 @@ class DesiredState:
             except ConflictError:
                 continue
         raise ConflictError(f"{subject}: others kept moving the GitOps repository")
+
+
+def _check_settled(wanted: Desired) -> None:
+    if wanted.holdback is not None:
+        raise _SupersededError(
+            f"the hold-back {wanted.holdback.id} is open beside {wanted.release.version}",
+            cure="Keep that release, or roll it back, first",
+        )
 
 
 class _SupersededError(ConflictError):

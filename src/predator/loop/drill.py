@@ -10,7 +10,7 @@ from predator.domain.verdicts import WatchDecision
 from predator.loop.ending import fail
 from predator.loop.live import run_watch, stand_in_line
 from predator.loop.record import Record
-from predator.loop.rollback import Restored, roll_back
+from predator.loop.rollback import IN_GIT_S, TRAFFIC_BACK_S, Restored, roll_back
 from predator.loop.stations import Stations
 from predator.policy.decision import Principal
 from predator.ports.runtime import Json
@@ -51,6 +51,7 @@ def drill(record: Record, stations: Stations) -> Json:
         record.begin()
         found = _drill(record, stations).to_json()
         record.step("drill.json", lambda: record.write("drill.json", found).name)
+        record.notify("drilled", *_news(found, record.options.contour))
         record.close("success" if found["caught"] else "missed", rollback_available=True)
     except Exception as error:
         record.principal = OPERATOR
@@ -66,14 +67,19 @@ def _drill(record: Record, stations: Stations) -> Drilled:
     opened = record.step("bad_release", lambda: _prepared(record, stations))
     good, bad = LiveRelease(**opened["good"]), opened["bad"]
     release = LiveRelease(f"{good.version}-drill", bad, record.cycle_id)
-    holdback = Holdback(f"watch-{record.cycle_id}", good.digest, record.options.holdback_share)
+    holdback = Holdback(
+        f"watch-{record.cycle_id}", good.digest, opened["baseline"]["plan"]["share"]
+    )
 
     def push() -> str:
+        if (made := ring.desired.release_commit(record.cycle_id)) is not None:
+            return made  # before a crash: ``good`` is not live any more, and need not be
         return ring.desired.set_release(
             release,
             holdback,
             f"Drill: push a deliberately bad release ({record.cycle_id})",
             {"Cycle": record.cycle_id, "Step": "drill", "Release": bad},
+            replaces=good,
         )
 
     def live() -> Json:
@@ -89,6 +95,26 @@ def _drill(record: Record, stations: Stations) -> Drilled:
     record.principal = OPERATOR
     restored = roll_back(record, str(revision), good, why)
     return Drilled(caught, round(seen - since, 3) if caught else None, restored, looks)
+
+
+def _news(found: Json, contour: str) -> tuple[str, str, str]:
+    """Severity, title and text of what people are told."""
+    if not found["caught"]:
+        return (
+            "critical",
+            f"The drill on {contour} was missed",
+            f"a deliberately bad release was not caught in {len(found['looks'])} looks; it was "
+            f"taken back all the same",
+        )
+    back, in_git = found["restored_s"], found["git_s"]
+    late = back > TRAFFIC_BACK_S or in_git > IN_GIT_S or found["reverts"] != 1
+    text = (
+        f"caught after {found['detected_s']:.0f} s; traffic back {back:.2f} s after the decision, "
+        f"git after {in_git:.1f} s, by {found['reverts']} commit"
+    )
+    if late:
+        text += f"; {TRAFFIC_BACK_S:g} s, {IN_GIT_S:g} s and 1 commit are what was promised"
+    return "warning" if late else "info", f"Drill on {contour}", text
 
 
 def _prepared(record: Record, stations: Stations) -> Json:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from predator.domain.errors import PredatorError
+from predator.domain.errors import PolicyDenied, PredatorError
 from predator.domain.verdicts import Decision, Verdict, WatchDecision
 from predator.loop import deciders, gold
+from predator.loop.contour_promotion import stands
+from predator.loop.desired_state import DesiredState
 from predator.loop.live import end_watch, run_experiment, run_watch, still_live
 from predator.loop.record import Record
 from predator.loop.rollback import roll_back
+from predator.loop.screening import run_screen, screened_out, turned_away
+from predator.loop.shadow_replay import run_shadow
 from predator.loop.stations import Stations
 from predator.policy.decision import Context, PolicyDecision
 from predator.ports.releases import KeptRelease
@@ -23,7 +27,10 @@ EDGE = "edge-oracle"
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """What came of a candidate on live traffic; ``release`` is the one that serves at the end."""
+    """What came of a candidate on live traffic; ``release`` is the one that serves at the end.
+
+    ``baseline``: what its watch measured and planned before the deploy (``before``, ``plan``).
+    """
 
     release: LiveRelease
     result: dict[str, Any] | None = None
@@ -31,6 +38,7 @@ class Lived:
     promoted: bool = False
     looks: list[dict[str, Any]] = field(default_factory=list)
     rolled_back: bool = False
+    baseline: dict[str, Any] | None = None
 
 
 def go_live(
@@ -41,9 +49,16 @@ def go_live(
     evaluated: Json,
     reference: str,
 ) -> Lived:
-    """Experiment → promote → watch → (roll back), each only after a PASS of the one before."""
+    """(Shadow → screen →) experiment → promote → watch → (roll back), each only after a PASS of the
+    one before; shadow and screen only turn away."""
     ring, candidate = record.ring, trained["release"]
-    experiment = run_experiment(record, stations, before, candidate, evaluated)
+    screened = run_shadow(record, stations, before, candidate)
+    if not turned_away(screened):
+        screened = run_screen(record, stations, candidate, evaluated)
+    if turned_away(screened):
+        experiment = screened_out(record, candidate, str(screened["reason"]))
+    else:
+        experiment = run_experiment(record, stations, before, candidate, evaluated)
     result = experiment["result"]
     if result["verdict"] != Verdict.PASS:
         return Lived(before, result, experiment)
@@ -63,7 +78,10 @@ def go_live(
     baseline = record.step(
         "watch_baseline", lambda: stations.watch_baseline(record, asdict(before))
     )
-    after, revision = _promote(record, before, candidate, evaluated, experiment, context)
+    ring.progress.note(f"the watch: {baseline['plan']['told']}")
+    after, revision = _promote(
+        record, before, candidate, evaluated, experiment, context, baseline["plan"]["share"]
+    )
     record.act(
         "keep_version",
         "keep_gold",
@@ -78,7 +96,7 @@ def go_live(
         record.notify(
             "rolled_back", "critical", f"{after.version} was rolled back", looks[-1]["reason"]
         )
-        return Lived(before, result, experiment, looks=looks, rolled_back=True)
+        return Lived(before, result, experiment, looks=looks, rolled_back=True, baseline=baseline)
     if decision == WatchDecision.KEEP:
         record.act(
             "keep_gold",
@@ -93,22 +111,16 @@ def go_live(
             "held",
             "warning",
             f"{after.version} could not be judged",
-            f"{looks[-1]['reason']}: the hold-back stays until somebody looks",
+            f"{looks[-1]['reason']}: the hold-back stays until somebody keeps the release "
+            f"(`predator cycle keep {record.cycle_id}`) or rolls it back",
         )
-    return Lived(after, result, experiment, True, looks)
+    return Lived(after, result, experiment, True, looks, baseline=baseline)
 
 
 def _edge_verdict(record: Record, candidate: str) -> str:
     """Whether the edge promoted this very release after an experiment, and did not take it back."""
-    log = record.ring.desired.gitops.log(10_000)
-    undone = {commit.trailers["Reverts"] for commit in log if "Reverts" in commit.trailers}
-    passed = any(
-        commit.revision not in undone
-        and commit.trailers.get("Release") == candidate
-        and commit.trailers.get("Contour") == EDGE
-        and "Experiment" in commit.trailers
-        for commit in log
-    )
+    there = DesiredState(record.ring.desired.gitops, EDGE).changes()
+    passed = stands(there, EDGE, candidate)
     return str(Verdict.PASS if passed else Verdict.INCONCLUSIVE)
 
 
@@ -119,17 +131,21 @@ def _promote(
     evaluated: Json,
     experiment: Json,
     context: Context,
+    share: float,
 ) -> tuple[LiveRelease, str]:
     ring = record.ring
     version = record.step(
         "version", lambda: gold.next_version(before.version, ring.releases.list())
     )
     after = LiveRelease(str(version), candidate, record.cycle_id)
-    holdback = Holdback(f"watch-{record.cycle_id}", before.digest, record.options.holdback_share)
+    holdback = Holdback(f"watch-{record.cycle_id}", before.digest, share)
 
     def commit() -> str:
         if (made := ring.desired.release_commit(record.cycle_id)) is not None:
             return made  # before a crash: ``before`` is not live any more, and need not be
+        was, now = context["edge_experiment"], _edge_verdict(record, candidate)
+        if was == Verdict.PASS and now != Verdict.PASS:  # a person may have taken days to approve
+            raise PolicyDenied(f"{EDGE} went back from {candidate[:12]} meanwhile")
         asked = [r for r in record.journal.read() if r.get("type") == "policy"][-1]
         answer = PolicyDecision(Decision(asked["decision"]), asked["rule"], "")
         chain = deciders.to_promotion(
@@ -157,7 +173,7 @@ def _promote(
         found = ring.deployer.wait(revision, 30)
         if found.release != candidate:
             raise PredatorError(f"{found.release[:12]} serves after the promotion")
-        record.write("helm_values_patch.yaml", _patch(record.options.contour, before, after))
+        record.write("helm_values_patch.yaml", values_patch(record.options.contour, before, after))
         return found.revision
 
     revision = record.act(
@@ -209,7 +225,7 @@ def _settle(record: Record, stations: Stations, version: str, reference: str) ->
     return asdict(kept)
 
 
-def _patch(contour: str, before: LiveRelease, after: LiveRelease) -> str:
+def values_patch(contour: str, before: LiveRelease, after: LiveRelease) -> str:
     return (
         f"# {values_path(contour)}: the release block, from {before.version} to {after.version}\n"
         "search:\n"

@@ -116,7 +116,8 @@ def target(
 ) -> LiveRelease:
     """The release block that brings back ``version``, with everything verified beforehand.
 
-    ``InputError`` where there is no such stable version, with the nearest that are;
+    ``InputError`` where there is no such stable version, with the nearest that are, or where it
+    was stable on another contour alone;
     ``IntegrityError`` where a part of it is missing or damaged, or where the entry does not say
     what its commit says. Changes nothing.
     """
@@ -127,6 +128,11 @@ def target(
         cause = f"{version} never proved stable" if found else f"there is no release {version}"
         raise InputError(cause, cure=_suggest(kept, wanted))
     _check_commit(desired, found)
+    if not desired.was_live(found.digest):
+        raise InputError(
+            f"{version} was never live on {desired.contour}",
+            cure="A release comes from the contour before: predator release promote",
+        )
     _check_bytes(objects, found)
     return LiveRelease(found.version, found.digest, found.cycle_id)
 
@@ -137,7 +143,7 @@ def _measured(ndcg: float | None) -> bool:
 
 def _check_commit(desired: DesiredState, release: KeptRelease) -> None:
     """A tag can be forged by whoever may push; the commit has to say the same."""
-    live = desired.read(release.revision).release
+    live = desired.made_live(release.revision)
     if live != LiveRelease(release.version, release.digest, release.cycle_id):
         raise IntegrityError(
             f"{release.version} is kept as {release.digest[:12]} of {release.cycle_id}, but its "

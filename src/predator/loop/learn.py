@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from predator.domain.documents import Judgments, Query
 from predator.domain.errors import InputError, PredatorError
 from predator.domain.release import RetrievalParameters
+from predator.learning import cross_encoder
 from predator.learning.bi_encoder import BiEncoder
 from predator.learning.cross_encoder import Plan
 from predator.learning.examples import Example, collect
 from predator.learning.splits import query_clusters
 from predator.learning.stacking import Lessons, Stacked, make_lessons
 from predator.learning.trainable import TrainingSet
+from predator.loop.affordable import readable_depth
 from predator.loop.encoder_tuning import Tune, deal, tune_encoder
-from predator.loop.text_rankers import NAME, Serving, text_rankers
+from predator.loop.text_rankers import NAME, SHALLOW, Serving, text_rankers
 from predator.loop.train import Budget, Portfolio, Trained, train_portfolio
 from predator.search.engine import QueryEncoder
 from predator.search.index import Index
@@ -32,6 +34,8 @@ TUNING_SHARE = 0.4
 the machine's mood, and a training that was cut off could not be found again."""
 LEAST_TUNING_S = 30.0
 """Under this not even the smallest training ends: loading torch alone takes some ten seconds."""
+LEAST_DEPTH = 2
+"""Candidates of which an order can be made."""
 PACED = 16
 """Documents that say how long new vectors of all will take."""
 
@@ -71,9 +75,12 @@ class Learner:
 
     ``judged`` says that judgments are learnt from, and not known-item queries. ``tune`` tunes the
     encoder and ``export`` makes the result known to ``spaces``, giving its digest; without them
-    the encoder stays. ``tuned_on`` are the ids of the queries that tuned encoders have learnt
-    from, by digest: on such an encoder nothing else is learnt from those. ``read`` trains a
-    cross-encoder, whose files go into a store by ``put``.
+    the encoder stays. ``pace`` says how many seconds encoding some texts takes, where the live
+    reader of ``spaces`` knows only queries. ``tuned_on`` are the ids of the queries that tuned
+    encoders have learnt from, by digest: on such an encoder nothing else is learnt from those.
+    ``read`` trains a cross-encoder, whose files go into a store by ``put``; ``room_ms`` is how much
+    longer than now a search may take (``None``: nobody knows), and decides how many candidates it
+    reads.
     """
 
     spaces: Spaces
@@ -86,6 +93,8 @@ class Learner:
     export: Callable[[BiEncoder], str] | None = None
     read: Read | None = None
     put: Callable[[bytes], str] | None = None
+    room_ms: float | None = None
+    pace: Callable[[Sequence[str]], float] | None = None
     tuned_on: MutableMapping[str, frozenset[str]] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
 
@@ -96,10 +105,12 @@ class Learner:
         queries: Sequence[Query],
         judgments: Judgments,
         generated: Sequence[Example] = (),
+        masked: Index | None = None,
     ) -> Learnt:
         """Train everything that the budget allows on ``queries``.
 
         The live release has the encoder with that digest and retrieves as ``live`` says.
+        ``generated`` examples were found in ``masked`` (in the same index without it).
         ``InputError`` where there is too little to learn from.
         """
         known = self.tuned_on.get(encoder, frozenset())
@@ -116,7 +127,9 @@ class Learner:
         clusters = query_clusters(vectors, self.seed)
         left_s = self.budget.left(self.clock() - began, self.threads)
         rest_of = replace(self.budget, seconds=max(0.0, left_s), usd=None)
-        first = self._portfolio(index, examples, judgments, clusters, live, rest_of, generated)
+        first = self._portfolio(
+            index, examples, judgments, clusters, live, rest_of, generated, masked
+        )
         left_out = dict(first.left_out)
         candidates = [replace(one, encoder=encoder) for one in first.candidates]
         if self.read is None or self.put is None or not self.judged:
@@ -125,11 +138,11 @@ class Learner:
             )
         else:
             data = TrainingSet(
-                index, examples, judgments, clusters, self.seed, self.threads,
-                retrieval=first.best.retrieval,
+                index, examples, judgments, clusters, self.seed, self.threads, generated,
+                retrieval=first.best.retrieval, masked=masked,
             )  # fmt: skip
             try:
-                read = self._read(data, generated, self.read, self.put, began)
+                read = self._read(data, self.read, self.put, began, left_out)
                 candidates += [replace(one, encoder=encoder) for one in read]
             except _FAILURES as error:
                 left_out[NAME] = _why(error)
@@ -183,19 +196,44 @@ class Learner:
     def _read(
         self,
         data: TrainingSet,
-        generated: Sequence[Example],
         read: Read,
         put: Callable[[bytes], str],
         began: float,
+        left_out: dict[str, str],
     ) -> list[Trained]:
+        """What reads texts at the full depth, and where there is no time for that at serving,
+        also at the depth that there is time for."""
         serving = Serving()
         share_s = self._share(began)
         lessons = make_lessons(
             data.index, data.examples, data.clusters, data.retrieval,
-            seed=self.seed, depth=serving.depth, generated=generated,
+            seed=self.seed, depth=serving.depth, generated=data.generated, masked=data.masked,
         )  # fmt: skip
-        plan = Plan(seed=self.seed, threads=self.threads, budget_s=share_s)
-        return text_rankers(data, read(lessons, plan), put, serving, report=self.report)
+        stacked = read(lessons, Plan(seed=self.seed, threads=self.threads, budget_s=share_s))
+        found = text_rankers(data, stacked, put, serving, report=self.report)
+        if NAME not in {one.name for one in found}:
+            left_out[NAME] = "no share of it in a blend did better than none"
+        if self.room_ms is None:
+            return found
+        asked = [
+            (one.query, [lessons.texts[text] for text in one.candidates])
+            for one in lessons.questions
+            if one.group >= 0
+        ]
+        depth = readable_depth(cross_encoder.load(stacked.files).encoder, asked, self.room_ms)
+        if depth >= min(serving.depth, max((len(texts) for _, texts in asked), default=0)):
+            return found
+        if depth < LEAST_DEPTH:
+            left_out[SHALLOW] = (
+                f"the latency gate leaves {self.room_ms:.0f} ms, not enough to read {LEAST_DEPTH} "
+                "candidates"
+            )
+            return found
+        shallow = replace(serving, depth=depth)
+        return [
+            *found,
+            *text_rankers(data, stacked, put, shallow, name=SHALLOW, report=self.report),
+        ]
 
     def _share(self, began: float) -> float:
         """Seconds for a training with torch; ``InputError`` where the budget leaves fewer."""
@@ -209,11 +247,13 @@ class Learner:
 
     def _check_pace(self, index: Index, reader: QueryEncoder, began: float, share_s: float) -> None:
         """``InputError`` where new vectors of all documents would not fit into the budget too."""
-        some = index.documents[:PACED]
+        some = [embedding_text(document) for document in index.documents[:PACED]]
         begun = self.clock()
-        for document in some:
-            reader.encode_query(embedding_text(document))
-        needed_s = (self.clock() - begun) / max(len(some), 1) * len(index)
+        if self.pace is None:
+            for text in some:
+                reader.encode_query(text)
+        took_s = self.clock() - begun if self.pace is None else self.pace(some)
+        needed_s = took_s / max(len(some), 1) * len(index)
         left_s = self.budget.left(self.clock() - began, self.threads) - share_s
         if needed_s > left_s:
             raise InputError(
@@ -230,6 +270,7 @@ class Learner:
         live: RetrievalParameters,
         budget: Budget,
         generated: Sequence[Example] = (),
+        masked: Index | None = None,
     ) -> Portfolio:
         return train_portfolio(
             index,
@@ -244,6 +285,7 @@ class Learner:
             report=self.report,
             clock=self.clock,
             rerankers=self.judged,
+            masked=masked,
         )
 
     def _collecting(self, done: int, total: int) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 
 from predator.domain.errors import PredatorError
 from predator.domain.verdicts import Verdict, WatchDecision
+from predator.loop.experiment_looks import LONGEST_PAUSE_S, look_until_clear
 from predator.loop.record import LAYER, CycleCancelled, Record
 from predator.loop.rollback import end_experiment
+from predator.loop.screen import FRACTION
 from predator.loop.stations import Stations
+from predator.loop.watch_deciders import to_watch_plan
 from predator.ports.deployer import Deployment
 from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease, RunningExperiment
@@ -18,10 +21,8 @@ DAY = 86_400.0
 LINE_POLL_S = 60.0
 """Who stands in line looks often at first, and then no more often than this."""
 
-LONGEST_PAUSE_S = 300.0
-"""However long an experiment lasts: a stop by a person has to reach it."""
 PATIENCE = 1.5
-"""How much longer than its longest an experiment is waited for before what came is judged."""
+"""How much longer than it should last an experiment is waited for by those in line behind it."""
 
 
 def stand_in_line(record: Record, effect: str, *, training: bool = False) -> None:
@@ -68,16 +69,18 @@ def stand_in_line(record: Record, effect: str, *, training: bool = False) -> Non
 
 
 def _on_users_s(record: Record) -> float:
-    """How long a cycle may be on users: experiment, approval, and both halves of the watch."""
+    """How long a cycle may be on users: screen, experiment, approval, and the longest watch."""
     options = record.options
-    watch = 2 * options.watch_looks * options.watch_look_s
-    return PATIENCE * options.experiment_max_s + options.approval_expires_s + watch
+    screen = FRACTION if options.interleaving_share > 0 else 0.0
+    trials = PATIENCE * (1.0 + screen) * options.experiment_max_s
+    watch = options.watch_extend_max * options.watch_looks * options.watch_look_s
+    return trials + options.approval_expires_s + watch
 
 
 def run_experiment(
     record: Record, stations: Stations, before: LiveRelease, candidate: str, evaluated: Json
 ) -> Json:
-    """Plan, start by a commit, wait for the declared sample and the shortest time, judge once.
+    """Plan, start by a commit, and look until it is clear, or until the longest time has passed.
 
     A PASS leaves the experiment open for the promotion to end in its own commit; every other
     verdict ends it. After an error the caller withdraws it (``rollback``). Where the traffic
@@ -90,8 +93,9 @@ def run_experiment(
     name = f"exp-{record.cycle_id}"
     ring.progress.station(
         "experiment",
-        f"{1 - planned['share']:.0%}/{planned['share']:.0%}, {planned['searches']} searches "
-        f"declared: shows {planned['effect_rel']:+.1%} click-MRR with {options.power:.0%} power "
+        f"{1 - planned['share']:.0%}/{planned['share']:.0%}: {planned['searches']} searches of "
+        f"{planned['users']} users show {planned['effect_rel']:+.1%} click-MRR with "
+        f"{options.power:.0%} power, in about {planned['expected_s']:.0f} s "
         f"(the offline gain of {planned['expected_rel']:+.1%}: {planned['power_at_expected']:.0%})",
     )
     revision = record.act(
@@ -108,17 +112,17 @@ def run_experiment(
         return ring.clock.now()
 
     since = float(record.step("start_experiment:applied", begun))
-    _wait_for(record, stations, name, since, planned["searches"])
+    releases = {"baseline": before.digest, "candidate": candidate}
+    clear = look_until_clear(record, stations, name, since, planned, releases)
 
-    def judge() -> Json:
+    def judged() -> Json:
         record.mark("experiment_ended")
-        releases = {"baseline": before.digest, "candidate": candidate}
-        return stations.judge_experiment(record, name, since, planned, releases)
+        return clear
 
     result = record.act(
         "ab_test",
         "evaluate",
-        judge,
+        judged,
         lambda found: {
             "verdict": found["verdict"],
             "passed_gate": found["verdict"] == Verdict.PASS,
@@ -141,20 +145,17 @@ def run_watch(
 ) -> tuple[list[dict[str, Any]], str]:
     """Look at a release that has just replaced ``old`` until a decision or the last look.
 
-    Once policy denies ``permit``, or another release is live, the looking ends
-    (``CycleCancelled``). Where the last look has too little to judge by, as many looks again wait
-    for more.
+    ``baseline``: what :meth:`Stations.watch_baseline` measured and planned before the change. Once
+    policy denies ``permit``, or another release is live, the looking ends (``CycleCancelled``).
+    Where the last planned look has too little to judge by, further ones wait for more.
     """
     ring, options = record.ring, record.options
+    plan = to_watch_plan(baseline["plan"])
     since = float(record.step("watch:since", ring.clock.now))
     name = f"watch-{record.cycle_id}"
-    ring.progress.station(
-        "watch",
-        f"{options.watch_looks} looks, {options.watch_look_s:g} s apart, "
-        f"{options.holdback_share:.0%} held back on {old.version}",
-    )
+    ring.progress.station("watch", f"{old.version} beside it · {plan.told}")
     looks: list[dict[str, Any]] = []
-    for number in range(1, 2 * options.watch_looks + 1):
+    for number in range(1, plan.looks_max + 1):
         record.runtime.sleep(options.watch_look_s)
         found = record.step(
             f"look:{number}",
@@ -162,7 +163,7 @@ def run_watch(
         )
         looks.append(found)
         ring.progress.note(f"look {number}: {found['decision']} · {found['reason']}")
-        enough = number >= options.watch_looks and not found["too_few"]
+        enough = number >= plan.looks and not found["too_few"]
         if found["decision"] != WatchDecision.HOLD or enough:
             break
     return looks, str(looks[-1]["decision"])
@@ -233,32 +234,3 @@ def _start(record: Record, name: str, candidate: str, share: float) -> str:
         f"Start {name} at {share:.0%}",
         {"Cycle": record.cycle_id, "Step": "start-experiment"},
     )
-
-
-def _wait_for(record: Record, stations: Stations, name: str, since: float, searches: int) -> None:
-    """Until the declared searches were served and the shortest time has passed.
-
-    The shortest time is by the clock; the longest by the time that this flow was awake, so that
-    a night in which nothing ran does not end an experiment.
-    """
-    ring, options = record.ring, record.options
-    pause = max(min(1.0, options.poll_s), min(options.experiment_min_s / 200, LONGEST_PAUSE_S))
-    most = options.experiment_max_s * PATIENCE
-    turn = 0
-
-    def look() -> Json:
-        if (why := record.stopped("start_experiment")) is not None:
-            raise CycleCancelled(f"the experiment was stopped: {why}")
-        running = ring.desired.read().experiment
-        if running is None or running.id != name:
-            raise CycleCancelled(f"{name} is not on users any more: somebody ended it")
-        return {"seen": stations.seen(record, name, since), "at": ring.clock.now()}
-
-    while True:
-        found = record.step(f"seen:{turn}", look)
-        ring.progress.work("searches in the experiment", min(found["seen"], searches), searches)
-        lasted = found["at"] - since >= options.experiment_min_s
-        if (found["seen"] >= searches and lasted) or turn * pause > most:
-            return
-        record.runtime.wait("wake", pause)
-        turn += 1

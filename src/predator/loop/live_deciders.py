@@ -1,14 +1,30 @@
-"""The deciders that judge live traffic, from JSON to JSON: experiment and watch."""
+"""The deciders of the experiment, from JSON to JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from predator.loop import experiment, watch
+from predator.loop import experiment, experiment_plan
+from predator.loop.experiment_evidence import Evidence, Limits, gather
+from predator.loop.experiment_result import Point, Result, unplanned
 from predator.loop.plain import answer, plain, restore
 from predator.loop.searches import columns, searches
 from predator.ports.feedback import Impression
 from predator.ports.runtime import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """When a look is taken: its number from 1, the time since the start, whether it is the last
+    one, what the looks before it saw, and how long the experiment may still run."""
+
+    number: int
+    elapsed_s: float
+    last: bool
+    looks: Sequence[Point] = ()
+    left_s: float | None = None
 
 
 def plan_experiment_inputs(
@@ -19,129 +35,129 @@ def plan_experiment_inputs(
     share: float,
     alpha: float,
     power: float,
-    searches_at_most: int,
-    searches_at_least: int,
+    rate_per_s: float,
+    min_s: float,
+    max_s: float,
 ) -> Json:
-    """What :func:`predator.loop.experiment.plan` looks at."""
+    """What :func:`predator.loop.experiment_plan.plan` looks at."""
     given = {
         "expected_rel": expected_rel,
         "at_least_rel": at_least_rel,
         "share": share,
         "alpha": alpha,
         "power": power,
-        "searches_at_most": searches_at_most,
-        "searches_at_least": searches_at_least,
+        "rate_per_s": rate_per_s,
+        "min_s": min_s,
+        "max_s": max_s,
     }
-    return {"history": columns(history, "clicks"), **plain(given, "the plan")}
+    return {"history": columns(history, "user", "clicks"), **plain(given, "the plan")}
 
 
 def decide_plan_experiment(inputs: Json) -> Json:
     given = {name: value for name, value in inputs.items() if name != "history"}
     try:
-        planned = experiment.plan(searches(inputs["history"]), **given)
+        planned = experiment_plan.plan(searches(inputs["history"]), **given)
     except ValueError as error:
         return {"error": str(error)}
     return answer(planned)
 
 
-def to_plan_experiment(output: Json) -> experiment.Plan:
+def to_plan_experiment(output: Json) -> experiment_plan.Plan:
     """Raises ``ValueError`` where nothing could be planned, as the decider itself does."""
-    _check(output)
-    return restore(experiment.Plan, output)
+    if "error" in output:
+        raise ValueError(output["error"])
+    return restore(experiment_plan.Plan, output)
 
 
 def judge_experiment_inputs(
-    planned: experiment.Plan,
+    planned: experiment_plan.Plan,
     impressions: Sequence[Impression],
-    csat_min: float,
-    power: float,
+    limits: Limits,
+    occasion: Occasion,
+    *,
+    before: Mapping[str, float] | None = None,
     releases: Mapping[str, str] | None = None,
+    cost_per_1k_usd: float | None = None,
 ) -> Json:
-    """What :func:`predator.loop.experiment.judge` looks at."""
+    """All searches of an experiment, and what else its look is taken by.
+
+    ``before``: what users were like before the start (:func:`experiment_evidence.gather`).
+    """
+    users = dict.fromkeys(impression.user for impression in impressions)
     return {
-        "plan": plain(planned, "the plan"),
+        **_asked(planned, limits, occasion),
         "impressions": columns(
-            impressions, "user", "variant", "release", "clicks", "rating", "latency_ms"
+            impressions,
+            "user", "variant", "release", "clicks", "documents", "rating", "latency_ms", "at",
         ),
-        "csat_min": plain(csat_min, "csat_min"),
-        "power": plain(power, "power"),
+        "before": plain([before.get(user) for user in users], "a user's past") if before else None,
         "releases": plain(releases),
-    }
+        "cost_per_1k_usd": plain(cost_per_1k_usd, "the cost"),
+    }  # fmt: skip
+
+
+def look_experiment_inputs(judged: Json) -> Json:
+    """The same look by sums alone: what a look that ends nothing keeps.
+
+    ``judged`` as :func:`judge_experiment_inputs` gives it. Raises ``ValueError`` for clicks that
+    cannot be.
+    """
+    asked = {name: judged[name] for name in ("plan", "limits", "occasion")}
+    return {**asked, "evidence": plain(_gathered(judged), "the evidence")}
 
 
 def decide_judge_experiment(inputs: Json) -> Json:
-    found = experiment.judge(
-        restore(experiment.Plan, inputs["plan"]),
-        searches(inputs["impressions"]),
-        inputs["csat_min"],
-        inputs["power"],
-        inputs["releases"],
-    )
-    return answer(found)
-
-
-def to_judge_experiment(output: Json) -> experiment.Result:
-    return restore(experiment.Result, output)
-
-
-def watch_baseline_inputs(impressions: Sequence[Impression]) -> Json:
-    """What :func:`predator.loop.watch.before` looks at."""
-    return {"impressions": columns(impressions, "clicks", "latency_ms")}
-
-
-def decide_watch_baseline(inputs: Json) -> Json:
     try:
-        found = watch.before(searches(inputs["impressions"]))
+        seen = _gathered(inputs)
     except ValueError as error:
-        return {"error": str(error)}
-    return answer(found)
+        return answer(unplanned(f"click-MRR: {error}"))
+    return _decide(inputs, seen)
 
 
-def to_watch_baseline(output: Json) -> watch.Before:
-    """Raises ``ValueError`` where there is nothing to compare with, as the decider does."""
-    _check(output)
-    return restore(watch.Before, output)
+def decide_look_experiment(inputs: Json) -> Json:
+    return _decide(inputs, restore(Evidence, inputs["evidence"]))
 
 
-def watch_look_inputs(
-    number: int,
-    looks: int,
-    baseline: watch.Before,
-    live: Sequence[Impression],
-    held: Sequence[Impression],
-    *,
-    gross_drop_rel: float,
-    alpha: float,
-) -> Json:
-    """What :func:`predator.loop.watch.look` looks at."""
+def to_occasion(value: Json) -> Occasion:
+    return restore(Occasion, value)
+
+
+def to_judge_experiment(output: Json) -> Result:
+    return restore(Result, output)
+
+
+def _asked(planned: experiment_plan.Plan, limits: Limits, occasion: Occasion) -> dict[str, Any]:
     return {
-        "number": number,
-        "looks": looks,
-        "baseline": plain(baseline, "the baseline"),
-        "live": columns(live, "user", "clicks", "latency_ms"),
-        "held": columns(held, "user", "clicks", "latency_ms"),
-        "gross_drop_rel": plain(gross_drop_rel, "gross_drop_rel"),
-        "alpha": plain(alpha, "alpha"),
+        "plan": plain(planned, "the plan"),
+        "limits": plain(limits, "the limits"),
+        "occasion": plain(occasion, "the look"),
     }
 
 
-def decide_watch_look(inputs: Json) -> Json:
-    found = watch.look(
-        inputs["number"],
-        inputs["looks"],
-        restore(watch.Before, inputs["baseline"]),
-        searches(inputs["live"]),
-        searches(inputs["held"]),
-        gross_drop_rel=inputs["gross_drop_rel"],
-        alpha=inputs["alpha"],
+def _gathered(inputs: Json) -> Evidence:
+    past = inputs["before"]
+    return gather(
+        searches(inputs["impressions"]),
+        restore(Limits, inputs["limits"]),
+        before=None if past is None else {
+            f"u{number}": mean for number, mean in enumerate(past) if mean is not None
+        },
+        centre=inputs["plan"]["baseline_mean"],
+        releases=inputs["releases"],
+        cost_per_1k_usd=inputs["cost_per_1k_usd"],
+    )  # fmt: skip
+
+
+def _decide(inputs: Json, seen: Evidence) -> Json:
+    occasion = restore(Occasion, inputs["occasion"])
+    found = experiment.look(
+        restore(experiment_plan.Plan, inputs["plan"]),
+        seen,
+        restore(Limits, inputs["limits"]),
+        number=occasion.number,
+        elapsed_s=occasion.elapsed_s,
+        last=occasion.last,
+        looks=occasion.looks,
+        left_s=occasion.left_s,
     )
     return answer(found)
-
-
-def to_watch_look(output: Json) -> watch.Look:
-    return restore(watch.Look, output)
-
-
-def _check(output: Json) -> None:
-    if "error" in output:
-        raise ValueError(output["error"])

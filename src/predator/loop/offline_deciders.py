@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from predator.domain.canonical import canonical_json
 from predator.domain.errors import InputError
 from predator.domain.readings import Failed, NoData, Reading, Stale, Value
 from predator.domain.verdicts import Decision, Verdict
-from predator.loop import diagnose, evaluate, monitor, promote
+from predator.loop import diagnose, evaluate, monitor, promote, submit
 from predator.loop.contract import Row
 from predator.loop.plain import answer, or_none, plain, restore
 from predator.loop.searches import distinct
@@ -175,6 +175,51 @@ def to_evaluate(output: Json) -> evaluate.Evaluation:
 
 def _vector(values: Json) -> NDArray[np.float64]:
     return np.array([math.nan if value is None else value for value in values], np.float64)
+
+
+def reading_room_inputs(before_ms: float | None, gates: evaluate.Gates) -> Json:
+    """What :func:`predator.loop.submit.reading_room` looks at."""
+    return {"before_ms": or_none(before_ms), "gates": plain(gates, "gates")}
+
+
+def decide_reading_room(inputs: Json) -> Json:
+    gates = restore(evaluate.Gates, inputs["gates"])
+    return {"room_ms": submit.reading_room(inputs["before_ms"], gates)}
+
+
+def to_reading_room(output: Json) -> float | None:
+    return None if output["room_ms"] is None else float(output["room_ms"])
+
+
+def submit_inputs(offered: Sequence[submit.Offered], gates: evaluate.Gates) -> Json:
+    """What :func:`predator.loop.submit.submit` looks at; ``null`` where a measure is none."""
+    return {
+        "offered": [
+            {
+                "name": one.name,
+                "tried": None
+                if one.tried is None
+                else {name: or_none(value) for name, value in asdict(one.tried).items()},
+            }
+            for one in offered
+        ],
+        "gates": plain(gates, "gates"),
+    }
+
+
+def decide_submit(inputs: Json) -> Json:
+    offered = [
+        submit.Offered(
+            one["name"],
+            None if one["tried"] is None else restore(evaluate.Measured, one["tried"]),
+        )
+        for one in inputs["offered"]
+    ]
+    return answer(submit.submit(offered, restore(evaluate.Gates, inputs["gates"])))
+
+
+def to_submit(output: Json) -> submit.Submission:
+    return restore(submit.Submission, output)
 
 
 def gate_inputs(gate: Gate, baseline: float | None, candidate: float | None) -> Json:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from predator.domain.errors import InputError, PredatorError
 from predator.domain.governance import EVERYWHERE, KILL_SWITCH, Flag, Notice
-from predator.loop.operator_cycles import CycleVerbs
 from predator.loop.operator_desk import DRAIN_S, URGENT_LOCK_S, person, text
 from predator.loop.operator_governance import ApprovalVerbs, FlagVerbs, OverrideVerbs
+from predator.loop.operator_promotions import PromotionVerbs
+from predator.loop.operator_releases import ReleaseVerbs
 from predator.loop.operator_tokens import TokenVerbs
 from predator.loop.operator_views import Views, kill_switch_rows
 from predator.policy.decision import ACTIONS, ROLES, PolicyDecision, Principal
@@ -38,7 +39,9 @@ class Switched:
     drained: bool = True
 
 
-class Operator(CycleVerbs, ApprovalVerbs, OverrideVerbs, FlagVerbs, TokenVerbs, Views):
+class Operator(
+    ReleaseVerbs, PromotionVerbs, ApprovalVerbs, OverrideVerbs, FlagVerbs, TokenVerbs, Views
+):
     """Every verb says who acts. What has an effect is recorded in the operators' journal,
     before and after; the same key of the same actor is the same act.
 

@@ -1,4 +1,4 @@
-"""What people do with cycles and releases: ask for one, cancel it, look at it, roll back."""
+"""What people do with cycles: ask for one, cancel it, look at it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from predator.journal.audit import verify_journal
 from predator.journal.chain import GENESIS, VerifyResult
 from predator.journal.logs import clean
 from predator.loop import cycle_files, queues
-from predator.loop.desired_state import DesiredState
 from predator.loop.operator_desk import Acts, NotFoundError, person, text
 from predator.ports.runtime import FlowStatus
 
@@ -44,7 +43,7 @@ class AuditTrail:
 
 
 class CycleVerbs(Acts):
-    """Cycles, artifacts, audit and rollback."""
+    """Cycles, artifacts and audit."""
 
     def request_cycle(self, contour: str, *, actor: str, reason: str, key: str = "") -> str:
         """Ask for a cycle; returns its id. The same ``key`` of the same actor is one cycle.
@@ -140,64 +139,6 @@ class CycleVerbs(Acts):
             for cycle_id in cycle_files.cycle_ids(self.desk.artifacts)
         }
         return {"operators": verify_journal(self.desk.journal), **found}
-
-    def rollback(
-        self,
-        environment: str,
-        to_version: str | None = None,
-        *,
-        actor: str,
-        reason: str,
-        key: str = "",
-    ) -> str:
-        """Ask for a rollback of ``environment``; returns the id of its flow.
-
-        ``to_version`` ``None``: to the newest stable version before the one that is live now, once,
-        however many ask for it. Allowed while the kill switch is engaged.
-        """
-        self._known(environment)
-        if to_version is not None:
-            text(to_version, "to_version", most=100)
-        text(reason, "reason")
-        flow_id = self._id(f"rollback-{environment}-", actor, key)
-        arguments = {
-            "environment": environment,
-            "to_version": to_version,
-            "live": self._live(environment),
-            "actor": person(actor),
-            "reason": reason,
-        }
-        self._act(
-            "rollback",
-            actor,
-            {**arguments, "flow_id": flow_id},
-            lambda: self.desk.flows.enqueue(
-                "rollback", flow_id, arguments, queue=queues.urgent(environment)
-            ),
-        )
-        return flow_id
-
-    def rollback_status(self, flow_id: str) -> FlowStatus:
-        """Where a rollback is; ``NotFoundError`` where there is none of this id."""
-        self.rollback_contour(flow_id)
-        found = self.desk.flows.status(flow_id)
-        if found is None:
-            raise NotFoundError(f"there is no rollback {flow_id!r:.60}")
-        return replace(found, error=clean(found.error))
-
-    def rollback_contour(self, flow_id: str) -> str:
-        """The contour that a rollback is about, by its id."""
-        for contour in self.desk.contours:
-            if flow_id.startswith(f"rollback-{contour}-"):
-                return contour
-        raise NotFoundError(f"there is no rollback {flow_id!r:.60}")
-
-    def _live(self, contour: str) -> str | None:
-        """The version that git wants now; ``None`` where that cannot be read."""
-        try:
-            return DesiredState(self.desk.gitops, contour).read().release.version
-        except PredatorError:
-            return None
 
     def _flow(self, flow_id: str) -> tuple[FlowStatus | None, str]:
         try:

@@ -110,6 +110,12 @@ class Acts:
                 )
             return self._journals[lock_timeout_s]
 
+    def on_record(
+        self, verb: str, actor: str, arguments: Mapping[str, Any], work: Callable[[], T]
+    ) -> T:
+        """Do what is no verb of the loop, on record like one; ``work`` gets no other leave."""
+        return self._act(verb, actor, arguments, work)
+
     def _act(self, verb: str, actor: str, arguments: Mapping[str, Any], work: Callable[[], T]) -> T:
         """Do ``work`` between two records: that it was asked for, and what came of it.
 

@@ -10,6 +10,7 @@ from predator.domain.errors import PredatorError
 from predator.domain.governance import EVERYWHERE, KILL_SWITCH, CycleEntry, Flag, Spend
 from predator.journal.logs import clean
 from predator.loop import cycle_files
+from predator.loop.experiment_view import ExperimentView, read_experiment
 from predator.loop.operator_desk import Acts
 from predator.policy.flags import flag_context
 from predator.ports.gitops import Commit
@@ -76,9 +77,9 @@ class ReleaseEntry:
 
 @dataclass(frozen=True, slots=True)
 class Experiments:
-    """The experiment that git wants now, and what past ones found (newest first)."""
+    """The experiments that git wants now, and what past ones found (newest first)."""
 
-    running: RunningExperiment | None
+    running: Sequence[RunningExperiment]
     past: Sequence[Mapping[str, Any]]
 
 
@@ -152,7 +153,11 @@ class Views(Acts):
             result = cycle_files.json_file(artifacts, cycle_id, "ab_test_results.json")
             if result and self._contour_of(cycle_id) == contour:
                 past.append({**result, "cycle_id": cycle_id})
-        return Experiments(desired.experiment if desired is not None else None, past)
+        return Experiments(desired.experiments if desired is not None else (), past)
+
+    def experiment(self, cycle_id: str) -> ExperimentView:
+        """The experiment of one cycle; ``NotFoundError`` where it had none."""
+        return read_experiment(self.desk.artifacts, cycle_id)
 
     def _contour_of(self, cycle_id: str) -> str:
         entry = self.desk.cycles.get(cycle_id)

@@ -50,7 +50,10 @@ def _target(record: Record, asked: Json) -> Json:
     if version is None and asked.get("live") not in (None, live.version):
         version = live.version
     if version is None:
-        version = next((one.version for one in ring.releases.list() if _before(one, live)), None)
+        had = {change.release.digest for change in ring.desired.changes()}
+        had -= ring.desired.taken_back()  # stable elsewhere, or before somebody went back from it
+        kept = (one for one in ring.releases.list() if one.digest in had)
+        version = next((one.version for one in kept if _before(one, live)), None)
     if version is None:
         raise InputError("there is no other stable version to go back to")
     found = gold.target(ring.releases, ring.objects, ring.desired, version)

@@ -14,5 +14,5 @@ def own(executor_id: str) -> str:
 
 
 def urgent(contour: str) -> str:
-    """The queue of a contour's rollbacks: a cycle may wait for its users for a week."""
+    """The queue of what people do to a contour's release: a cycle may wait for a week."""
     return f"{contour}.urgent"

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from predator.contours.meaning import GATE_PROFILES
-from predator.domain.errors import IntegrityError, PredatorError
 from predator.domain.release import Release
-from predator.domain.verdicts import Verdict, WatchDecision
+from predator.domain.verdicts import Verdict
 from predator.learning.leakage import gold_marks
 from predator.learning.measures import Scores, score
 from predator.loop import (
@@ -21,46 +15,42 @@ from predator.loop import (
     dataset_stage,
     deciders,
     diagnose,
+    experiment_station,
     gold_ledger,
     gold_report,
+    screen_station,
+    shadow_replay,
     snapshot,
-    watch,
+    train_station,
+    watch_station,
     written_queries,
 )
 from predator.loop.bad_release import LESSONS, bad_release
-from predator.loop.bundle import keep_exported
-from predator.loop.evaluate import Gates, Measured
-from predator.loop.experiment import unplanned
+from predator.loop.evaluate import Measured
 from predator.loop.gather import gather
 from predator.loop.gold import NamedRevisions, tag_dataset
 from predator.loop.labels import Labels
 from predator.loop.manifest import manifest
-from predator.loop.observe import judgments_for
+from predator.loop.observe import judgments_for, ndcg_by_impression
 from predator.loop.profile import profile
-from predator.loop.record import CycleCancelled, Record
-from predator.loop.replica import Replica, keep_release
+from predator.loop.record import Record
+from predator.loop.replica import Replica
 from predator.loop.ring import Sources, timestamp
+from predator.loop.screen import ScreenPlan
 from predator.loop.stations import Situation
-from predator.loop.train import Budget
-from predator.loop.train_job import (
-    TUNED_ON,
-    job_inputs,
-    job_spec,
-    read_left_out,
-    read_portfolio,
-    read_tuned_on,
-)
 from predator.policy.gates import Gate, to_evaluation_gates, with_overrides
-from predator.ports.datasets import DatasetVersion
+from predator.ports.feedback import Impression
 from predator.ports.releases import KeptRelease
 from predator.ports.runtime import Json
+from predator.search.desired import LiveRelease
 from predator.search.serving.agent import load_release
-from predator.search.serving.ingest import embedding_text
 
 SETTLE_S = 1.5
 """Clicks come after searches: the newest searches are left out of every judgment."""
 HISTORY_S, BASELINE_S = 30.0, 60.0
-"""How far back an experiment is planned from, and a watch compared with."""
+"""How far back an experiment is planned from, and a watch compared with, at least."""
+HISTORY_MAX_S, HISTORY_SEARCHES = 7 * 86_400.0, 20_000
+"""How far back an experiment is planned from at most: as long as itself, within these."""
 
 
 class RealStations:
@@ -172,93 +162,13 @@ class RealStations:
 
     def train(self, record: Record, opened: Json, dataset: Json) -> Json:
         """Train the portfolio in a process of its own, and keep the best as a release."""
-        ring, sources = record.ring, self._sources
-        version = DatasetVersion(
-            Path(dataset["path"]), dataset["hash"], dataset["revision"], Path(dataset["lock_file"])
+        replica, _ = self._replica(record, opened)
+        documents, _ = snapshot.load(record.ring.objects, opened["corpus"])
+        cost_max = to_evaluation_gates(self._gates_now(record)).cost_per_1k_usd_max
+        gates = train_station.gates_for(record, cost_max, record.options.alpha)
+        return train_station.train(
+            record, self._sources, self._labels, replica, documents, opened, dataset, gates
         )
-        known = _tuned_on(record, opened["before"], sources.encoder.digest)
-        rows = [
-            row
-            for row in dataset_stage.read_rows(sources.datasets.fetch(version))
-            if row[0] not in known
-        ]
-        documents, _ = snapshot.load(ring.objects, opened["corpus"])
-        texts = list(dict.fromkeys(row[1] for row in rows))
-        gold_report.check_apart(texts, self._labels)
-        job = f"{record.cycle_id}:train"
-        live = load_release(ring.objects.get(opened["before"]["digest"]))
-        encoder, encode_all = sources.encoder_for(live)
-        inputs = job_inputs(
-            rows,
-            documents,
-            encode_all([embedding_text(document) for document in documents]),
-            texts,
-            np.asarray([encoder.encode_query(text) for text in texts], np.float32).reshape(
-                len(texts), encoder.dim
-            ),
-            sources.tunable() if sources.tunable is not None else None,
-        )
-        with ring.governance.fence.passing():
-            # Encoding may have taken minutes since policy was asked.
-            if (why := record.stopped("train")) is not None:
-                raise CycleCancelled(f"the training was not started: {why}")
-            spec = job_spec(
-                seed=record.options.seed,
-                dim=encoder.dim,
-                base=live.retrieval,
-                budget=Budget(
-                    record.options.training_budget_s,
-                    record.options.training_budget_usd,
-                    record.options.cpu_hour_usd,
-                ),
-                max_tokens=sources.max_tokens if sources.tunable is not None else 0,
-            )
-            sources.trainer.start(job, "portfolio", inputs, spec)
-        status = self._wait(record, job)
-        files = sources.trainer.collect(job)
-        portfolio, left_out = read_portfolio(files), read_left_out(files)
-        best = portfolio[0]
-        candidate = replace(
-            live,
-            encoder=live.encoder
-            if best.encoder is None
-            else keep_exported(ring.objects, *best.encoder, sources.max_tokens),
-            retrieval=best.retrieval,
-            reranker=ring.objects.put(best.reranker) if best.reranker is not None else None,
-        )
-        keep_release(ring.objects, candidate)
-        shown = [
-            {
-                "name": one.name,
-                "ndcg_at_10_out_of_fold": one.ndcg_out_of_fold,
-                "reason": _place(one.ndcg_out_of_fold, best.ndcg_out_of_fold, one is best),
-            }
-            for one in portfolio
-        ]
-        folder = f"mlflow_run_{record.run_id}/model"
-        record.write(f"{folder}/release.json", candidate.to_json())
-        if candidate.encoder != sources.encoder.digest:
-            fresh = read_tuned_on(files) if best.encoder is not None else []
-            record.write(f"{folder}/{TUNED_ON}", sorted({*known, *fresh}))
-        if candidate.reranker is not None:
-            record.write(f"{folder}/reranker.json", ring.objects.get(candidate.reranker))
-        record.write(
-            f"{folder}/portfolio.json",
-            [
-                *({**s, **one.details} for s, one in zip(shown, portfolio, strict=True)),
-                *({"name": name, "reason": reason} for name, reason in left_out.items()),
-            ],
-        )
-        return {
-            "release": candidate.digest,
-            "best": best.name,
-            "portfolio": shown,
-            "folder": folder,
-            "job": job,
-            "dataset": version.revision,
-            "attempts": status.attempts,
-            "usage": dict(status.usage),
-        }
 
     def evaluate(self, record: Record, opened: Json, trained: Json, number: int) -> Json:
         """The paired scores on the Gold queries, the guardrails, and the verdict."""
@@ -286,16 +196,7 @@ class RealStations:
                 measured.candidate_p95_ms if measured else None,
                 measured.candidate_cpu_s * 1000 / 3600 * options.cpu_hour_usd if measured else None,
             ),
-            Gates(
-                options.ndcg_delta_rel_min,
-                options.category_delta_rel_min,
-                options.latency_delta_rel_max,
-                options.latency_floor_ms,
-                options.cost_per_1k_usd_max if cost_max is None else cost_max,
-                reading.alpha,
-                options.power,
-                GATE_PROFILES[options.gate_profile],
-            ),
+            train_station.gates_for(record, cost_max, reading.alpha),
             reading,
         )
         found = record.decide(f"evaluate-{number}", "evaluate", inputs)
@@ -325,93 +226,82 @@ class RealStations:
         return evaluated
 
     def plan_experiment(self, record: Record, evaluated: Json) -> Json:
-        ring, options = record.ring, record.options
-        now = ring.clock.now()
+        now = record.ring.clock.now()
         live = evaluated["before"]["digest"]
-        history = [
-            impression
-            for impression in self._sources.feedback.impressions(now - HISTORY_S, now - SETTLE_S)
-            if impression.release == live
-        ]
+        history = [one for one in self._history(record, now) if one.release == live]
         lasted = now - SETTLE_S - history[0].at if history else 0.0
-        rate = len(history) / max(1.0, lasted)
-        inputs = deciders.plan_experiment_inputs(
-            history,
-            evaluated["gain"]["delta_rel"],
+        gain = evaluated["gain"]
+        return experiment_station.planned(
+            record,
+            history[-HISTORY_SEARCHES:],
+            gain["delta_rel"],
             # Not the ledger's bound: how long users are asked for must not depend on its age.
-            evaluated["gain"]["ci_low"],
-            share=record.ring.governance.experiment_share(options.experiment_share),
-            alpha=options.alpha,
-            power=options.power,
-            searches_at_most=int(rate * options.experiment_max_s),
-            searches_at_least=int(rate * options.experiment_min_s),
+            gain["ci_low"],
+            len(history) / max(1.0, lasted),
         )
-        planned = record.decide("plan_experiment", "plan_experiment", inputs)
-        if "error" in planned:
-            return {"unplanned": {**unplanned(planned["error"]).to_json(), "searches": 0}}
-        return planned
 
     def seen(self, record: Record, experiment: str, since: float) -> int:
         until = record.ring.clock.now() - SETTLE_S
         return len(self._sources.feedback.impressions(since - 1, until, experiment))
 
-    def judge_experiment(
-        self, record: Record, experiment: str, since: float, plan: Json, releases: Json
-    ) -> Json:
-        options, until = record.options, record.ring.clock.now() - SETTLE_S
+    def look_experiment(
+        self, record: Record, experiment: str, since: float, plan: Json, releases: Json,
+        occasion: Json,
+    ) -> Json:  # fmt: skip
+        until = record.ring.clock.now() - SETTLE_S
         seen = self._sources.feedback.impressions(since - 1, until, experiment)
-        judged = list(seen)[: plan["searches"]]
-        csat_min = to_evaluation_gates(self._gates_now(record)).csat_min
-        inputs = deciders.judge_experiment_inputs(
-            deciders.to_plan_experiment(plan),
-            judged,
-            options.csat_min if csat_min is None else csat_min,
-            options.power,
+        past = None
+        if plan["cuped"]["used"]:
+            past = experiment_station.past_of(self._history(record, since))
+        return experiment_station.looked(
+            record,
+            plan,
+            seen,
+            occasion,
             releases,
+            before=past,
+            csat_min=to_evaluation_gates(self._gates_now(record)).csat_min,
         )
-        return {
-            **record.decide("judge_experiment", "judge_experiment", inputs),
-            "searches": len(judged),
-        }
+
+    def _history(self, record: Record, until: float) -> Sequence[Impression]:
+        """The traffic before ``until`` that an experiment is planned and corrected by."""
+        span = min(HISTORY_MAX_S, max(HISTORY_S, record.options.experiment_min_s))
+        return self._sources.feedback.impressions(until - span, until - SETTLE_S)
 
     def watch_baseline(self, record: Record, old: Json) -> Json:
-        """What the old release served in the newest minute: taken *before* it is replaced."""
-        now = record.ring.clock.now()
-        served = self._sources.feedback.impressions(now - BASELINE_S, now - SETTLE_S)
-        found = record.decide(
-            "watch_baseline",
-            "watch_baseline",
-            deciders.watch_baseline_inputs([i for i in served if i.release == old["digest"]]),
+        """What the old release served lately, taken *before* it is replaced, and the plan."""
+        feedback, look_s = self._sources.feedback, record.options.watch_look_s
+        now, span = record.ring.clock.now(), max(BASELINE_S, look_s)
+        since, until = now - span, now - SETTLE_S
+        seen = feedback.impressions(since, until)
+        lasted = until - seen[0].at if seen else 0.0
+        mine = [i for i in seen if i.release == old["digest"]]
+        failed = [f for f in feedback.failures(since, until) if f.release == old["digest"]]
+        return watch_station.planned(
+            record,
+            old,
+            deciders.arm_inputs(mine, ndcg_by_impression(mine, self._labels), failed),
+            len(seen) / max(1.0, lasted) * look_s,
+            to_evaluation_gates(self._gates_now(record)).cost_per_1k_usd_max,
         )
-        if "error" in found:
-            raise PredatorError(
-                f"a release that replaced {old['version']} could not be watched: {found['error']}"
-            )
-        return found
 
     def look(
         self, record: Record, experiment: str, since: float, number: int, baseline: Json
     ) -> Json:
-        ring, options = record.ring, record.options
-        now = ring.clock.now()
-        seen = self._sources.feedback.impressions(since, now - SETTLE_S, experiment)
-        live = [i for i in seen if i.variant == "live"]
-        held = [i for i in seen if i.variant == "holdback"]
-        inputs = deciders.watch_look_inputs(
-            min(number, options.watch_looks),
-            options.watch_looks,
-            deciders.to_watch_baseline(baseline),
-            live,
-            held,
-            gross_drop_rel=options.gross_drop_rel,
-            alpha=options.alpha,
+        feedback, until = self._sources.feedback, record.ring.clock.now() - SETTLE_S
+        seen = feedback.impressions(since, until, experiment)
+        failed = feedback.failures(since, until, experiment)
+        live, held = (
+            deciders.arm_inputs(
+                mine := [i for i in seen if i.variant == variant],
+                ndcg_by_impression(mine, self._labels),
+                [f for f in failed if f.variant == variant],
+                since=since,
+                look_s=record.options.watch_look_s,
+            )
+            for variant in ("live", "holdback")
         )
-        found = record.decide(f"look-{number}", "watch_look", inputs)
-        too_few = found["decision"] == WatchDecision.HOLD and (
-            len(live) < watch.LEAST_LIVE or len(held) < watch.LEAST_HELD
-        )
-        record.journal.append_once(f"look:{number}", {"type": "look", "look": found})
-        return {**found, "number": number, "at": now, "too_few": too_few}
+        return watch_station.looked(record, number, baseline, live, held)
 
     def bad_release(self, record: Record, live: Json) -> str:
         ring = record.ring
@@ -426,6 +316,26 @@ class RealStations:
         if isinstance(self._sources.datasets, NamedRevisions):
             tag_dataset(self._sources.datasets, kept, self._sources.dataset_name)
 
+    def shadow(self, record: Record, before: LiveRelease, candidate: str) -> Json:
+        ring, corpus = record.ring, self._sources.corpus
+        kept = snapshot.keep(ring.objects, corpus.documents(), corpus.arrivals())
+        replica, _ = self._replica(record, {"corpus": kept, "before": asdict(before)})
+        texts = shadow_replay.recorded_queries(
+            self._sources.feedback, ring.clock.now(), record.options.shadow_queries
+        )
+        seen = shadow_replay.replay(
+            replica.engine(before.digest),
+            replica.engine(candidate),
+            texts,
+            lambda done, of: ring.progress.work("queries replayed", done, of),
+        )
+        return screen_station.shadowed(record, seen)
+
+    def screen(self, record: Record, experiment: str, since: float, plan: ScreenPlan) -> Json:
+        until = record.ring.clock.now() - SETTLE_S
+        seen = self._sources.feedback.impressions(since - 1, until, experiment)
+        return screen_station.screened(record, plan, seen)
+
     def _replica(self, record: Record, opened: Json) -> tuple[Replica, dict[str, float]]:
         """The documents of the cycle, with the vectors of the release that was live."""
         objects, sources = record.ring.objects, self._sources
@@ -437,19 +347,6 @@ class RealStations:
             replica = Replica.of(documents, encoder, encode_all, objects, sources.encoder_of)
             self._replicas = {key: (replica, arrivals)}
         return self._replicas[key]
-
-    def _wait(self, record: Record, job: str) -> Any:
-        """Follow a training to its end; a stop by a person or by policy ends it."""
-        ring, trainer = record.ring, self._sources.trainer
-        while (status := trainer.poll(job)).state == "running":
-            if (why := record.stopped("train")) is not None:
-                trainer.cancel(job)
-                raise CycleCancelled(f"the training was stopped: {why}")
-            ring.progress.work(status.what or "training", status.done, max(status.total, 1))
-            ring.clock.sleep(min(0.5, record.options.poll_s))
-        if status.state != "completed":
-            raise PredatorError(f"the training {status.state}: {status.error}")
-        return status
 
     def _asked_lately(self, record: Record) -> list[str]:
         now = record.ring.clock.now()
@@ -509,29 +406,6 @@ class RealStations:
             missing = any(one["held"] is None for one in broken)
             evaluated["verdict"] = str(Verdict.ERROR if missing else Verdict.FAIL)
             evaluated["reason"] = "; ".join(one["reason"] for one in broken)
-
-
-def _tuned_on(record: Record, live: Json, founding: str) -> frozenset[str]:
-    """The queries that the live encoder has learnt from, as the cycle that made it live tells.
-
-    Nothing else is learnt from them: their cosines are too good to be true. ``IntegrityError``
-    where the encoder is a tuned one and its cycle's artifacts are gone.
-    """
-    if load_release(record.ring.objects.get(live["digest"])).encoder == founding:
-        return frozenset()
-    folder = record.folder.parent / str(live["cycle"])
-    for path in folder.glob(f"mlflow_run_*/model/{TUNED_ON}"):
-        return frozenset(json.loads(path.read_bytes()))
-    raise IntegrityError(
-        f"nothing says which queries the live encoder was tuned on: {folder} lacks {TUNED_ON}",
-        cure="Restore the artifacts of that cycle",
-    )
-
-
-def _place(ndcg: float, best: float, submitted: bool) -> str:
-    if submitted:
-        return "submitted: the best out of fold"
-    return f"{best - ndcg:.4f} below the best out of fold"
 
 
 def _keep_metrics(record: Record, scores: Scores, evaluated: Json) -> None:

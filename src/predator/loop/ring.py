@@ -48,13 +48,19 @@ class Options(Protocol):
     cost_per_1k_usd_max: float
     cpu_hour_usd: float
     csat_min: float
+    shadow_queries: int
+    interleaving_share: float
     experiment_share: float
     experiment_max_s: float
     experiment_min_s: float
     watch_looks: int
     watch_look_s: float
     holdback_share: float
+    holdback_share_max: float
     gross_drop_rel: float
+    watch_drop_rel: float
+    watch_extend_max: int
+    watch_latency_floor_ms: float
     poll_s: float
     training_budget_s: float
     training_budget_usd: float
@@ -91,7 +97,8 @@ class Sources:
     ``encoder`` and ``encode_all`` are those that the platform was founded with, ``encoder_of``
     brings those of releases that name another one. ``tunable`` brings the files of the model that
     may be tuned (:func:`~predator.learning.bi_encoder.read_parts`) to an encoder that reads
-    ``max_tokens``; ``None`` where none is to be tuned.
+    ``max_tokens``; ``None`` where none is to be tuned. ``readable`` brings the same files, for a
+    cross-encoder to be trained from; ``None`` where none is to be.
     """
 
     feedback: Feedback
@@ -104,6 +111,7 @@ class Sources:
     writer: QueryWriter | None = None
     encoder_of: EncoderOf | None = None
     tunable: Callable[[], Mapping[str, bytes]] | None = None
+    readable: Callable[[], Mapping[str, bytes]] | None = None
     max_tokens: int = 0
 
     def encoder_for(self, release: Release) -> tuple[Encoder, EncodeAll]:

@@ -12,7 +12,8 @@ from predator.loop.ring import Ring
 from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease
 
-TRAFFIC_BACK_S = 5.0
+TRAFFIC_BACK_S, IN_GIT_S = 5.0, 60.0
+"""How soon after the decision nobody gets the bad release any more, and git says so too."""
 PAUSES_S = tuple(min(600.0, 2.0**n) for n in range(150))
 """Between one attempt to take a release back and the next: about a day in all."""
 
@@ -125,17 +126,14 @@ def _take_back(record: Record) -> None:
         watched = wanted.holdback is not None and wanted.holdback.id == f"watch-{cycle}"
         # Others may have ended the hold-back; a release that nobody kept is still taken back.
         live = wanted.release.cycle == cycle
-        kept = live and any(
-            one.version == wanted.release.version and one.stable_at is not None
-            for one in ring.releases.list()
-        )
+        kept = live and _is_kept(ring, wanted.release)
         revision = ring.desired.release_commit(cycle) if live and not kept else None
         return {
             "watched": watched,
             "kept": kept,
             "revision": revision,
             "before": asdict(ring.desired.before(revision)) if revision else None,
-            "experiment": wanted.experiment is not None and wanted.experiment.id == f"exp-{cycle}",
+            "experiment": any(wanted.running(name) for name in experiments_of(cycle)),
         }
 
     found = record.step("withdraw", given)
@@ -160,13 +158,36 @@ def _take_back(record: Record) -> None:
         end_experiment(record)
 
 
+def _is_kept(ring: Ring, live: LiveRelease) -> bool:
+    """Whether the watch of the cycle that made ``live`` live has kept it.
+
+    A version that came from another contour was stable before: there the watch's end says so, or
+    that of whoever kept it.
+    """
+    own = any(
+        one.version == live.version and one.cycle_id == live.cycle and one.stable_at is not None
+        for one in ring.releases.list()
+    )
+    return own or any(
+        said.get("Step") == "end-watch" and live.cycle in (said.get("Cycle"), said.get("Keeps"))
+        for said in (commit.trailers for commit in ring.desired.gitops.log(1000))
+    )
+
+
+def experiments_of(cycle_id: str) -> tuple[str, str]:
+    """The ids of what a cycle may have on users: its experiment, and the screen before it."""
+    return f"exp-{cycle_id}", f"screen-{cycle_id}"
+
+
 def end_experiment(record: Record) -> None:
     """All users back to the live release. The kill switch stops what goes forward, not this."""
     name = f"exp-{record.cycle_id}"
 
     def end() -> str:
-        return record.ring.desired.set_experiment(
-            None, f"End {name}", {"Cycle": record.cycle_id, "Step": "end-experiment"}
+        return record.ring.desired.end_experiments(
+            experiments_of(record.cycle_id),
+            f"End {name}",
+            {"Cycle": record.cycle_id, "Step": "end-experiment"},
         )
 
     def written(revision: str) -> dict[str, Any]:

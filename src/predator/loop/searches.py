@@ -11,15 +11,16 @@ from predator.journal.redact import redact
 from predator.ports.feedback import Impression
 from predator.ports.runtime import Json
 
-Column = Literal["user", "variant", "release", "clicks", "rating", "latency_ms"]
+Column = Literal["user", "variant", "release", "clicks", "documents", "rating", "latency_ms", "at"]
 
 
 def columns(impressions: Sequence[Impression], *names: Column) -> Json:
     """The named columns of ``impressions``, in their order.
 
-    Users are numbered as they first come: deciders ask who is who, never who it is. Arms and
-    releases are indices into their distinct ``values``. ``InputError`` for a latency that is
-    not finite.
+    Users are numbered as they first come: deciders ask who is who, never who it is; so are the
+    ``documents`` that were clicked (``None`` for a click below the last hit). Arms and releases are
+    indices into their distinct ``values``. ``at`` is in seconds from the first, to the millisecond.
+    ``InputError`` for a latency that is not finite.
     """
     return {"n": len(impressions), **{name: _WRITE[name](impressions) for name in names}}
 
@@ -30,21 +31,32 @@ def searches(value: Json) -> list[Impression]:
     users = [f"u{number}" for number in value.get("user", [0] * n)]
     variants = _spelt(value["variant"]) if "variant" in value else [""] * n
     releases = _spelt(value["release"]) if "release" in value else [""] * n
+    clicks = value.get("clicks", [()] * n)
     rows = zip(
         users,
         variants,
         releases,
-        value.get("clicks", [()] * n),
+        clicks,
+        value.get("documents", [None] * n),
         value.get("rating", [None] * n),
         value.get("latency_ms", [0.0] * n),
-        range(n),
+        value.get("at", range(n)),
         strict=True,
     )
     return [
         Impression(
-            "", "", user, release, "", variant, (), tuple(clicks), rating, latency_ms, float(at)
+            "", "", user, release, "", variant, _hits(clicked, documents), tuple(clicked), rating,
+            latency_ms, float(at),
         )
-        for user, variant, release, clicks, rating, latency_ms, at in rows
+        for user, variant, release, clicked, documents, rating, latency_ms, at in rows
+    ]  # fmt: skip
+
+
+def clicked_documents(impression: Impression) -> list[str | None]:
+    """The document of each click; ``None`` where none stood at that position."""
+    hits = impression.hits
+    return [
+        hits[click - 1] or None if 1 <= click <= len(hits) else None for click in impression.clicks
     ]
 
 
@@ -53,6 +65,30 @@ def distinct(values: Sequence[str]) -> Json:
     numbers: dict[str, int] = {}
     at = [numbers.setdefault(value, len(numbers)) for value in values]
     return {"values": [redact(value) for value in numbers], "at": at}
+
+
+def _hits(clicks: Sequence[int], documents: Sequence[int | None] | None) -> tuple[str, ...]:
+    """Results in which each click meets its document; what was not clicked is empty."""
+    if not documents:
+        return ()
+    known = {
+        click: f"d{one}" for click, one in zip(clicks, documents, strict=True) if one is not None
+    }
+    return tuple(known.get(place, "") for place in range(1, max(known, default=0) + 1))
+
+
+def _clicked(impressions: Sequence[Impression]) -> list[list[int | None]]:
+    numbers: dict[str, int] = {}
+    return [
+        [None if one is None else numbers.setdefault(one, len(numbers)) for one in found]
+        for found in map(clicked_documents, impressions)
+    ]
+
+
+def since_first(impressions: Sequence[Impression]) -> list[float]:
+    """When each search came, in seconds from the first of them, to the millisecond."""
+    first = min((i.at for i in impressions), default=0.0)
+    return [round(i.at - first, 3) for i in impressions]
 
 
 def _spelt(column: Json) -> list[str]:
@@ -80,5 +116,7 @@ _WRITE: dict[str, Callable[[Sequence[Impression]], Any]] = {
     "rating": lambda impressions: [
         None if i.rating is None else int(i.rating) for i in impressions
     ],
+    "documents": _clicked,
     "latency_ms": _latency,
+    "at": since_first,
 }

@@ -12,8 +12,10 @@ from typing import Any, Protocol
 from predator.domain.readings import Value
 from predator.loop.monitor import Signal
 from predator.loop.record import Record
+from predator.loop.screen import ScreenPlan
 from predator.ports.releases import KeptRelease
 from predator.ports.runtime import Json
+from predator.search.desired import LiveRelease
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Situation:
     since: float
     until: float
 
+    @classmethod
+    def unobserved(cls, at: float) -> Situation:
+        """For a flow that neither diagnoses nor trains: no signal, and nothing compared."""
+        return cls(None, Value(0.0, 0, 0.0, 0.0, at), at, at, at, at)
+
     @property
     def trigger(self) -> dict[str, Any]:
         if self.signal is None:
@@ -40,6 +47,11 @@ class Situation:
             "value": round(self.signal.value, 4),
             "baseline": round(self.signal.baseline, 4),
         }
+
+    @classmethod
+    def of_a_drill(cls, at: float) -> Situation:
+        """Nothing fired, and nothing is diagnosed."""
+        return cls(None, Value(0.0, 0, 0.0, 0.0, at), at, at, at, at)
 
     def to_json(self) -> Json:
         return asdict(self)
@@ -93,14 +105,19 @@ class Stations(Protocol):
         """How many searches the experiment has had."""
         ...
 
-    def judge_experiment(
-        self, record: Record, experiment: str, since: float, plan: Json, releases: Json
-    ) -> Json:
-        """The result of the experiment."""
+    def look_experiment(
+        self, record: Record, experiment: str, since: float, plan: Json, releases: Json,
+        occasion: Json,
+    ) -> Json:  # fmt: skip
+        """One look at a running experiment: its result so far, or where it has ``ended``.
+
+        ``releases``: digest by arm; ``occasion``: ``number``, ``elapsed_s``, ``last``, ``looks``.
+        """
         ...
 
     def watch_baseline(self, record: Record, old: Json) -> Json:
-        """What the old release served lately; ``PredatorError`` where that is nothing."""
+        """What the old release served lately (``before``) and what a watch will do (``plan``);
+        ``PredatorError`` where that is nothing."""
         ...
 
     def look(
@@ -115,4 +132,12 @@ class Stations(Protocol):
 
     def settled(self, kept: KeptRelease) -> None:
         """A release of this cycle was kept: name what it was made of, too."""
+        ...
+
+    def shadow(self, record: Record, before: LiveRelease, candidate: str) -> Json:
+        """What recorded queries say of a candidate: :class:`~predator.loop.shadow.Shadowed`."""
+        ...
+
+    def screen(self, record: Record, experiment: str, since: float, plan: ScreenPlan) -> Json:
+        """What users of drafted lists preferred: :class:`~predator.loop.screen.Screened`."""
         ...

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from predator.domain.errors import InputError
 from predator.learning.examples import Example
-from predator.learning.lambdamart import LambdaMart, Prepared, prepare, rank
+from predator.learning.lambdamart import FOLD_MODELS, LambdaMart, Prepared, prepare, rank
 from predator.learning.measures import Scores, score
 from predator.learning.splits import split_by_cluster
 from predator.learning.stacking import WEIGHTS, Stacked, scores_by_id, with_scores
@@ -27,6 +27,8 @@ from predator.search.rankers import Named, blended
 from predator.search.rerank import dump_blend, dump_reranker
 
 NAME = "cross_encoder"
+SHALLOW = f"{NAME}_shallow"
+"""The same, reading fewer candidates: as many as the latency gate leaves time for."""
 SHOWN = 20
 
 
@@ -44,13 +46,15 @@ def text_rankers(
     put: Callable[[bytes], str],
     serving: Serving,
     *,
+    name: str = NAME,
     report: Report = lambda _what, _done, _total: None,
 ) -> list[Trained]:
-    """The candidates ``cross_encoder`` (a blend) and ``lambdamart+cross_encoder``.
+    """The candidates ``name`` (a blend) and ``lambdamart+name``.
 
     ``data.retrieval`` are the parameters that ``stacked`` was made under, ``data.examples`` the
-    judged ones of its lessons, in their order. The files go into a store by ``put``. A blend of
-    which the cross-encoder's best share is none is no candidate.
+    judged ones of its lessons, in their order. The files go into a store by ``put``. What
+    ``stacked`` has read beyond ``serving.depth`` counts for nothing. A blend of which the
+    cross-encoder's best share is none is no candidate.
     """
     folds = split_by_cluster(data.clusters, [1.0] * FOLDS, np.random.default_rng(data.seed))
     if np.bincount(folds, minlength=FOLDS).min() == 0:
@@ -58,15 +62,16 @@ def text_rankers(
             f"{len(data.examples)} training queries do not make {FOLDS} groups",
             cure="bring more judgments",
         )
-    known = scores_by_id(data.index, data.examples, data.retrieval, stacked)
+    read = replace(stacked, scores=[one[: serving.depth] for one in stacked.scores])
+    known = scores_by_id(data.index, data.examples, data.retrieval, read)
     named = Named(NAME, keep_cross_encoder(put, stacked.files), serving.depth, serving.budget_ms)
-    report(f"blending with {NAME}", 0, FOLDS + 2)
-    found = _blend(data, folds, known, named)
-    return [*found, _trees(data, folds, known, named, report)]
+    report(f"blending with {name}", 0, FOLDS + 2)
+    blend = _blend(data, folds, known, named, name)
+    return [*blend, _trees(data, folds, known, named, f"lambdamart+{name}", report)]
 
 
 def _blend(
-    data: TrainingSet, folds: NDArray[np.int64], known: Mapping[str, Any], named: Named
+    data: TrainingSet, folds: NDArray[np.int64], known: Mapping[str, Any], named: Named, name: str
 ) -> list[Trained]:
     judged = _judged(data)
     rankings = {weight: _blended(data, known, weight) for weight in WEIGHTS}
@@ -85,7 +90,7 @@ def _blend(
                 chosen[example.query.id] = rankings[weight][example.query.id]
     details = {"weight": final, "depth": float(named.depth), "budget_ms": named.budget_ms}
     scores = score(judged, chosen)
-    return [Trained(NAME, data.retrieval, dump_blend(named, final), scores, details)]
+    return [Trained(name, data.retrieval, dump_blend(named, final), scores, details)]
 
 
 def _best(table: NDArray[np.float64]) -> float:
@@ -115,16 +120,17 @@ def _trees(
     folds: NDArray[np.int64],
     known: Mapping[str, Any],
     named: Named,
+    name: str,
     report: Report,
 ) -> Trained:
     plain = prepare(data.index, data.examples, data.retrieval)
     prepared = with_scores(plain, known, named.name)
-    trees, name = LambdaMart(), f"lambdamart+{NAME}"
+    trees, in_folds = LambdaMart(), LambdaMart(models=FOLD_MODELS)
     whole = _prepared_as(data, prepared)
     rankings: dict[str, list[str]] = {}
     for fold in range(FOLDS):
         report(f"{name}, fold {fold + 1} of {FOLDS}", fold + 1, FOLDS + 2)
-        model = trees.train(whole.pick(folds != fold), _quiet)
+        model = in_folds.train(whole.pick(folds != fold), _quiet)
         outside = [one for one, of in zip(prepared, folds.tolist(), strict=True) if of == fold]
         rankings.update(rank(outside, model, SHOWN))
     report(f"{name}, on all queries", FOLDS + 1, FOLDS + 2)

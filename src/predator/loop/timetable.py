@@ -1,4 +1,4 @@
-"""When a cycle starts by itself: by the contour's schedule, or because a signal fired."""
+"""When a cycle starts by itself: by the contour's schedule, a signal, or as a drill."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from predator.ports.feedback import Feedback
 from predator.ports.runtime import Flows, Json
 
 BASELINE_WINDOWS = 3
+DRILL = {"type": "drill"}
 LOST_S = 60.0
 """Nobody takes this long between registering a cycle and asking for it."""
+PAGE = 200
 
 
 class Timetable:
@@ -42,11 +44,7 @@ class Timetable:
 
     def tick(self, now: float, trigger: Mapping[str, Any]) -> str | None:
         """Start the scheduled cycle that is due, if one is; its id."""
-        mine = [
-            entry
-            for entry in self._cycles.list(self._contour, limit=200)
-            if entry.trigger.get("type") == trigger["type"]
-        ]
+        mine = self._newest(trigger["type"])
         for entry in mine[:1]:
             if self._is_lost(entry, now):
                 self._hand_over(entry.cycle_id, entry.trigger, None)
@@ -56,15 +54,29 @@ class Timetable:
             return None
         return self.start(f"schedule:{self._contour}:{at:.0f}", trigger, now)
 
+    def drill(self, now: float, every_s: float) -> str | None:
+        """Start the drill that is due, ``every_s`` after the one before (0: never); its id.
+
+        The first is due ``every_s`` after the start. Those that were missed are made up for by one.
+        """
+        if every_s <= 0.0:
+            return None
+        mine = self._newest(DRILL["type"])
+        if mine and self._is_lost(mine[0], now):
+            self._hand_over(mine[0].cycle_id, mine[0].trigger, None, flow="drill")
+            return mine[0].cycle_id
+        at = max((entry.requested_at for entry in mine), default=self._started) + every_s
+        if now < at:
+            return None
+        key = f"drill:{self._contour}:{at:.0f}"
+        return self.start(key, DRILL, now, flow="drill")
+
     def signal(self, situation: Situation, now: float, cooldown_s: float) -> str | None:
         """Start the cycle of a signal, one for each ``cooldown_s``; its id."""
         if situation.signal is None:
             return None
         kind = situation.trigger["type"]
-        mine = (
-            e for e in self._cycles.list(self._contour, limit=200) if e.trigger.get("type") == kind
-        )
-        last = next(mine, None)
+        last = next(iter(self._newest(kind)), None)
         if last is not None and now - last.requested_at < cooldown_s:
             if self._is_lost(last, now):
                 self._hand_over(last.cycle_id, last.trigger, situation.to_json())
@@ -73,12 +85,27 @@ class Timetable:
         return self.start(key, situation.trigger, now, situation.to_json())
 
     def start(
-        self, key: str, trigger: Mapping[str, Any], now: float, situation: Json | None = None
+        self,
+        key: str,
+        trigger: Mapping[str, Any],
+        now: float,
+        situation: Json | None = None,
+        *,
+        flow: str = "cycle",
     ) -> str:
         """Register and enqueue a cycle; the same ``key`` again is the same cycle."""
         cycle_id = self._cycles.open(key, self._contour, dict(trigger), now)
-        self._hand_over(cycle_id, trigger, situation)
+        self._hand_over(cycle_id, trigger, situation, flow)
         return cycle_id
+
+    def _newest(self, kind: str) -> list[CycleEntry]:
+        """The newest cycles of this kind, newest first; none only where there never was one."""
+        before: str | None = None
+        while page := self._cycles.list(self._contour, limit=PAGE, before=before):
+            if mine := [entry for entry in page if entry.trigger.get("type") == kind]:
+                return mine
+            before = page[-1].cycle_id
+        return []
 
     def _is_lost(self, entry: CycleEntry, now: float) -> bool:
         """Registered, but its process died before the runtime knew of it."""
@@ -86,14 +113,16 @@ class Timetable:
         late = now - entry.requested_at > LOST_S
         return waits and late and self._flows.status(entry.cycle_id) is None
 
-    def _hand_over(self, cycle_id: str, trigger: Mapping[str, Any], situation: Json) -> None:
+    def _hand_over(
+        self, cycle_id: str, trigger: Mapping[str, Any], situation: Json, flow: str = "cycle"
+    ) -> None:
         arguments = {
             "cycle_id": cycle_id,
             "contour": self._contour,
             "trigger": dict(trigger),
             "situation": situation,
         }
-        self._flows.enqueue("cycle", cycle_id, arguments, queue=queues.cycles(self._contour))
+        self._flows.enqueue(flow, cycle_id, arguments, queue=queues.cycles(self._contour))
 
 
 def situation_of(

@@ -18,7 +18,7 @@ from predator.domain.documents import Judgments
 from predator.domain.errors import InputError
 from predator.domain.release import RetrievalParameters
 from predator.learning.examples import Example
-from predator.learning.lambdamart import LambdaMart, Model, prepared_of
+from predator.learning.lambdamart import FOLD_MODELS, LambdaMart, Model, prepared_of
 from predator.learning.measures import Scores, score
 from predator.learning.retrieval_parameters import RetrievalTrainable, grid_of
 from predator.learning.splits import split_by_cluster
@@ -26,6 +26,8 @@ from predator.learning.trainable import Report, Trainable, TrainingSet
 from predator.search.index import Index
 
 FOLDS = 3
+LAST = 2.5
+"""Folds' time that the training on all queries takes: half as much data again, and more models."""
 PROXY_TOLERANCE = 0.03
 """Relative NDCG that known-item queries have to show before they move a weight: what the gate asks
 of any candidate. They are no users' queries, so less than that says nothing about those."""
@@ -95,10 +97,12 @@ def train_portfolio(
     report: Report = lambda _what, _done, _total: None,
     clock: Callable[[], float] = time.monotonic,
     rerankers: bool = True,
+    masked: Index | None = None,
 ) -> Portfolio:
     """Fit fusion parameters and LambdaMART on ``examples`` (one cluster number each).
 
-    ``generated`` examples are learnt from in one more candidate and never scored. ``base`` are
+    ``generated`` examples, which were found in ``masked`` (in ``index`` without it), are learnt
+    from in one more candidate and never scored. ``base`` are
     the parameters of the live release. Without ``rerankers`` the fusion alone is tuned: known-item
     queries (all that there is without judgments) are answered by copies of their own words, and
     trees learn that, not relevance. Raises ``InputError`` where the queries are too few or too
@@ -117,7 +121,7 @@ def train_portfolio(
         )
     data = TrainingSet(
         index, examples, judgments, clusters, seed, threads, generated,
-        base or RetrievalParameters(),
+        base or RetrievalParameters(), masked=masked,
     )  # fmt: skip
     rankers = _rankers(generated) if rerankers else []
     steps = (1 + len(rankers)) * (FOLDS + 1)
@@ -136,7 +140,7 @@ def train_portfolio(
     for number, ranker in enumerate(rankers, start=1):
         work.done = number * (FOLDS + 1)
         try:
-            model, scores = work.fit(ranker)
+            model, scores = work.fit(ranker, replace(ranker, models=FOLD_MODELS))
         except (_OverBudgetError, InputError) as error:
             left_out[ranker.name] = str(error)
             continue
@@ -148,7 +152,8 @@ def train_portfolio(
 
 
 def _rankers(generated: Sequence[Example]) -> list[LambdaMart]:
-    return [LambdaMart(), *([LambdaMart(generated=True)] if generated else [])]
+    plain = LambdaMart()
+    return [plain, *([replace(plain, generated=True)] if generated else [])]
 
 
 def _trained(
@@ -156,7 +161,7 @@ def _trained(
 ) -> Trained:
     (reranker,) = ranker.save(model).values()
     details = {"trees": model.trees, "base_weight": model.base_weight}
-    details["generated"] = made if ranker.name.endswith("generated") else 0
+    details["generated"] = made if ranker.generated else 0
     return Trained(ranker.name, tuned, reranker, scores, details)
 
 
@@ -171,8 +176,12 @@ class _Work:
     steps: int
     done: int = 0
 
-    def fit(self, trainable: Trainable[Any]) -> tuple[Any, Scores]:
-        """The model fitted on everything, and scores of models that have not seen the query."""
+    def fit(
+        self, trainable: Trainable[Any], in_folds: Trainable[Any] | None = None
+    ) -> tuple[Any, Scores]:
+        """The model fitted on everything, and scores of models that have not seen the query;
+        ``in_folds`` makes those, where something cheaper is good enough."""
+        cheaper = in_folds or trainable
         begun, data = self.clock(), self.data
         rankings: dict[str, list[str]] = {}
         for fold in range(FOLDS):
@@ -180,9 +189,9 @@ class _Work:
             self._say(f"{trainable.name}, fold {fold + 1} of {FOLDS}")
             inside = data.pick(self.folds != fold)
             outside = data.pick(self.folds == fold)
-            model = trainable.train(inside, _quiet)
+            model = cheaper.train(inside, _quiet)
             for example in outside.examples:
-                rows = trainable.score(model, outside, example).best(20)
+                rows = cheaper.score(model, outside, example).best(20)
                 rankings[example.query.id] = example.ids(data.index, rows)
         self._check_budget(trainable.name, begun, FOLDS)
         self._say(f"{trainable.name}, on all queries")
@@ -197,7 +206,7 @@ class _Work:
         """Before each fold: whether what is still to do, at the pace so far, fits."""
         now = self.clock()
         left = self.budget.left(now - self.began, self.data.threads)
-        needed = (now - begun) / done * (FOLDS + 1 - done) if done else 0.0
+        needed = (now - begun) / done * (FOLDS + LAST - done) if done else 0.0
         if name != RetrievalTrainable.name and (left <= 0 or needed > left):
             raise _OverBudgetError(
                 f"it would take {needed:.0f} s more, the budget leaves {left:.0f} s"

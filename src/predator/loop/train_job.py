@@ -1,166 +1,69 @@
 """Training the portfolio as a job: ``python -m predator.loop.train_job JOB_FOLDER``.
 
 The loop has the encoder, the job needs none: every vector comes with its inputs. Where the encoder
-is to be tuned too, its model comes with them. Inputs are plain (CSV, JSON lines, little-endian
-32-bit floats, safetensors), and so are the files it leaves.
+is to be tuned too, or a cross-encoder made of it, its model comes with them. The files are those of
+:mod:`~predator.loop.portfolio_files`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import importlib.util
 import json
-import math
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from predator.domain.canonical import sha256_hex
 from predator.domain.documents import Document, Query
-from predator.domain.errors import InputError, IntegrityError
+from predator.domain.errors import InputError
 from predator.domain.release import RetrievalParameters
+from predator.learning import cross_encoder, stacking
 from predator.learning.anchors import AnchorSet
-from predator.learning.bi_encoder import PARTS, BiEncoder, Plan
+from predator.learning.bi_encoder import PARTS, BiEncoder, Plan, open_encoder
 from predator.learning.examples import Example, collect
 from predator.learning.lessons import Lessons
-from predator.loop import bi_encoder_job
-from predator.loop.dataset_stage import COLUMNS, read_rows
+from predator.loop import bi_encoder_job, cross_encoder_job
+from predator.loop.dataset_stage import read_rows
 from predator.loop.encoder_tuning import Tune
-from predator.loop.job_child import Report, run
-from predator.loop.learn import Learner, Learnt
+from predator.loop.job_child import CHECKPOINT, Report, run
+from predator.loop.learn import Learner, Learnt, Read
+from predator.loop.portfolio_files import (
+    DATASET,
+    DOCUMENT_VECTORS,
+    QUERIES,
+    QUERY_VECTORS,
+    Floats,
+    Row,
+    files_of,
+    read_documents,
+    read_masked,
+    read_vectors,
+)
 from predator.loop.train import Budget
 from predator.loop.tuned_spaces import TunedSpaces
 from predator.search.index import Index
 
-DATASET, DOCUMENTS, QUERIES = "dataset.csv", "documents.jsonl", "queries.jsonl"
-DOCUMENT_VECTORS, QUERY_VECTORS = "documents.f32", "queries.f32"
-PORTFOLIO, LEFT_OUT, TUNED_ON = "portfolio.json", "left_out.json", "tuned_on.json"
-ENCODER_MODEL, ENCODER_TOKENIZER = "tuned-model.onnx", "tuned-tokenizer.json"
 LIVE = ""
 """The live encoder, among those that the job knows."""
-_FLOATS = np.dtype("<f4")
-
-Floats = NDArray[np.float32]
-Row = tuple[str, str, str, int, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """A candidate that a job trained, with its mean NDCG@10 out of fold.
-
-    ``reranker`` is what goes into the object store, ``None`` where the fused order is final;
-    ``encoder`` are ONNX model and tokenizer of a tuned encoder, ``None`` for the live one.
-    """
-
-    name: str
-    ndcg_out_of_fold: float
-    details: Mapping[str, float]
-    retrieval: RetrievalParameters
-    reranker: bytes | None
-    encoder: tuple[bytes, bytes] | None = None
-
-
-def job_inputs(
-    rows: Sequence[Row],
-    documents: Sequence[Document],
-    document_vectors: Floats,
-    query_texts: Sequence[str],
-    query_vectors: Floats,
-    model: Mapping[str, bytes] | None = None,
-) -> dict[str, bytes]:
-    """The job's input files.
-
-    ``rows`` are a dataset's (:func:`~predator.loop.dataset_stage.read_rows`), ``documents`` all of
-    the index in its order, ``query_texts`` the distinct texts of ``rows``; the vectors are
-    [documents, dim] and [query texts, dim], of unit length. ``model`` are the files of the encoder
-    (:func:`~predator.learning.bi_encoder.read_parts`), where it is to be tuned.
-    """
-    table = io.StringIO(newline="")
-    # Quotes around every string, as in the dataset itself: a lone carriage return ends a row else.
-    writer = csv.writer(table, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerows([COLUMNS, *rows])
-    return {
-        DATASET: table.getvalue().encode(),
-        DOCUMENTS: _lines(asdict(document) for document in documents),
-        DOCUMENT_VECTORS: document_vectors.astype(_FLOATS).tobytes(),
-        QUERIES: _lines(query_texts),
-        QUERY_VECTORS: query_vectors.astype(_FLOATS).tobytes(),
-        **(model or {}),
-    }
-
-
-def job_spec(
-    *,
-    seed: int,
-    dim: int,
-    threads: int = 1,
-    base: RetrievalParameters | None = None,
-    budget: Budget | None = None,
-    max_tokens: int = 0,
-) -> dict[str, Any]:
-    """The job's spec; ``dim`` is the length of a vector, ``base`` how what is live retrieves,
-    ``max_tokens`` what a tuned encoder will serve with (none is tuned without)."""
-    return {
-        "seed": seed,
-        "dim": dim,
-        "threads": threads,
-        "base": (base or RetrievalParameters()).to_json(),
-        "budget": asdict(budget or Budget()),
-        "max_tokens": max_tokens,
-    }
-
-
-def read_portfolio(files: Mapping[str, bytes]) -> list[Submitted]:
-    """What the job left, best first; ``IntegrityError`` where it is not what a job leaves."""
-    try:
-        found = [
-            Submitted(
-                str(value["name"]),
-                _finite(value["ndcg_at_10_out_of_fold"]),
-                {str(name): _finite(number) for name, number in value["details"].items()},
-                RetrievalParameters(**value["retrieval"]),
-                None if value["reranker"] is None else files[value["reranker"]],
-                (files[ENCODER_MODEL], files[ENCODER_TOKENIZER]) if value["tuned"] else None,
-            )
-            for value in json.loads(files[PORTFOLIO])
-        ]
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise IntegrityError(f"the trained portfolio cannot be read: {error!r}") from error
-    if not found:
-        raise IntegrityError("the trained portfolio is empty")
-    return sorted(found, key=lambda one: -one.ndcg_out_of_fold)
-
-
-def read_left_out(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Why candidates were not trained, by name; ``IntegrityError`` as :func:`read_portfolio`."""
-    try:
-        value = json.loads(files[LEFT_OUT])
-        return {str(name): str(reason)[:500] for name, reason in value.items()}
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise IntegrityError(f"the trained portfolio cannot be read: {error!r}") from error
-
-
-def read_tuned_on(files: Mapping[str, bytes]) -> list[str]:
-    """The ids of the queries that a tuned encoder has learnt from, none where none was tuned."""
-    try:
-        return [str(name) for name in json.loads(files[TUNED_ON])]
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise IntegrityError(f"the trained portfolio cannot be read: {error!r}") from error
 
 
 def train_rows(
-    rows: Sequence[Row], learner: Learner, base: RetrievalParameters | None = None
+    rows: Sequence[Row],
+    learner: Learner,
+    base: RetrievalParameters | None = None,
+    masked: Index | None = None,
 ) -> Learnt:
     """Learn from what a dataset holds, in its own order.
 
-    Judged queries are learnt from and scored on; generated ones are learnt from where they find
-    their source, and each candidate's details say how many did not (``round_trip_dropped``).
-    ``InputError`` where there is too little to learn from.
+    Judged queries are learnt from and scored on. Generated ones are asked in ``masked``, where the
+    documents lack what the queries were made from (in the learner's index without it), and learnt
+    from where they find their source; each candidate's details say how many did not
+    (``round_trip_dropped``). A learner without judgments learns from the generated ones alone, in
+    its own index. ``InputError`` where there is too little to learn from.
     """
     queries: dict[str, Query] = {}
     judgments: dict[str, dict[str, int]] = {}
@@ -170,25 +73,25 @@ def train_rows(
         judgments.setdefault(query_id, {})[document] = grade
         if source != "judgment":
             made.add(query_id)
+    if not queries:
+        raise InputError("the dataset holds no query", cure="bring judgments, or more documents")
+    live = base or RetrievalParameters()
+    if not learner.judged:
+        return learner.learn(LIVE, live, list(queries.values()), judgments)
     wanted = [query for query in queries.values() if query.id not in made]
-    if not wanted:
-        raise InputError("the dataset holds no judged query", cure="bring judgments")
     index, encoder = learner.spaces.seen_by(LIVE)
-    asked = [query for query in queries.values() if query.id in made]
     found = collect(
-        index,
+        index if masked is None else masked,
         encoder,
-        asked,
+        [query for query in queries.values() if query.id in made],
         judgments,
         progress=lambda done, total: learner.report("generated queries", done, total),
     )
     generated = [example for example in found if round_trip(example)]
-    learnt = learner.learn(LIVE, base or RetrievalParameters(), wanted, judgments, generated)
+    learnt = learner.learn(LIVE, live, wanted, judgments, generated, masked)
     lost = {"round_trip_dropped": float(len(made) - len(generated))}
-    return Learnt(
-        [replace(one, details={**one.details, **lost}) for one in learnt.candidates],
-        learnt.left_out,
-    )
+    told = [replace(one, details={**one.details, **lost}) for one in learnt.candidates]
+    return Learnt(told, learnt.left_out)
 
 
 def round_trip(example: Example, depth: int = 50) -> bool:
@@ -203,35 +106,61 @@ def train_job(
     report: Report,
     checkpoints: Path | None = None,
 ) -> dict[str, bytes]:
-    """The files of a portfolio job, from those of :func:`job_inputs` and :func:`job_spec`."""
+    """The files of a portfolio job, from those of
+    :func:`~predator.loop.portfolio_files.job_inputs` and
+    :func:`~predator.loop.portfolio_files.job_spec`."""
     dim = int(spec["dim"])
-    documents = [
-        Document(**{**value, "entities": tuple(value["entities"])})
-        for value in map(json.loads, inputs[DOCUMENTS].splitlines())
-    ]
+    documents = read_documents(inputs)
     texts = [json.loads(line) for line in inputs[QUERIES].splitlines()]
-    vectors = _vectors("document", inputs[DOCUMENT_VECTORS], len(documents), dim)
-    encoder = Lookup(texts, _vectors("query", inputs[QUERY_VECTORS], len(texts), dim))
-    index = Index(dim, LIVE)
-    report("documents indexed", 0, len(documents))
-    index.set_vectors(index.add(documents), vectors)
-    report("documents indexed", len(documents), len(documents))
+    vectors = read_vectors("document", inputs[DOCUMENT_VECTORS], len(documents), dim)
+    encoder = Lookup(texts, read_vectors("query", inputs[QUERY_VECTORS], len(texts), dim))
+    hidden, hidden_vectors = read_masked(inputs, dim)
+    index = _indexed(documents, vectors, report)
+    objects: dict[str, bytes] = {}
+
+    def put(data: bytes) -> str:
+        digest = sha256_hex(data)
+        objects[digest] = data
+        return digest
+
+    rows = read_rows(inputs[DATASET])
+    judged = any(row[4] == "judgment" for row in rows)
+    masked = None
+    if hidden:
+        bare = [hidden.get(place, one) for place, one in enumerate(documents)]
+        bare_vectors = vectors.copy()
+        bare_vectors[list(hidden)] = hidden_vectors
+        masked = _indexed(bare, bare_vectors, report)
     with tempfile.TemporaryDirectory() as scratch:
-        spaces = TunedSpaces(index, encoder, Path(scratch), int(spec["max_tokens"]), report)
-        tuning = bool(spec["max_tokens"]) and all(name in inputs for name in PARTS)
+        max_tokens = int(spec["max_tokens"])
+        within = index if judged or masked is None else masked
+        spaces = TunedSpaces(within, encoder, Path(scratch), max_tokens, report)
+        model = all(name in inputs for name in PARTS)
+        tuning = bool(max_tokens) and model
         learner = Learner(
             spaces,
             int(spec["seed"]),
             int(spec["threads"]),
             Budget(**spec["budget"]),
             report,
+            judged,
             tune=_tuner(inputs, spec, report, checkpoints) if tuning else None,
             export=spaces.add if tuning else None,
+            read=_reader(inputs, report, checkpoints) if model and spec["cross_encoder"] else None,
+            put=put,
+            room_ms=spec["room_ms"],
+            pace=_pacer(inputs, max_tokens, Path(scratch)) if tuning else None,
         )
-        learnt = train_rows(
-            read_rows(inputs[DATASET]), learner, RetrievalParameters(**spec["base"])
-        )
-        return _files(learnt, spaces, learner.tuned_on)
+        learnt = train_rows(rows, learner, RetrievalParameters(**spec["base"]), masked)
+        return files_of(learnt, spaces, learner.tuned_on, objects)
+
+
+def _indexed(documents: Sequence[Document], vectors: Floats, report: Report) -> Index:
+    index = Index(vectors.shape[1], LIVE)
+    report("documents indexed", 0, len(documents))
+    index.set_vectors(index.add(documents), vectors)
+    report("documents indexed", len(documents), len(documents))
+    return index
 
 
 def _tuner(
@@ -241,14 +170,44 @@ def _tuner(
     checkpoints: Path | None,
 ) -> Tune:
     model = {name: inputs[name] for name in PARTS}
+    own = None if checkpoints is None else checkpoints / bi_encoder_job.KIND
 
     def tune(lessons: Lessons, anchors: Sequence[AnchorSet], plan: Plan) -> BiEncoder:
         given = bi_encoder_job.job_inputs(model, lessons, anchors)
         wanted = bi_encoder_job.job_spec(plan, lessons, max_tokens=int(spec["max_tokens"]))
-        left = bi_encoder_job.bi_encoder_job(given, wanted, report, checkpoints)
+        left = bi_encoder_job.bi_encoder_job(given, wanted, report, own)
         return bi_encoder_job.read_tuned(left)
 
     return tune
+
+
+def _pacer(
+    inputs: Mapping[str, bytes], max_tokens: int, scratch: Path
+) -> Callable[[Sequence[str]], float]:
+    model = BiEncoder({name: inputs[name] for name in PARTS}, {})
+
+    def pace(texts: Sequence[str]) -> float:
+        encoder = open_encoder(model, scratch / "pace", max_tokens=max_tokens)
+        began = time.monotonic()
+        encoder.encode(texts)
+        return time.monotonic() - began
+
+    return pace
+
+
+def _reader(inputs: Mapping[str, bytes], report: Report, checkpoints: Path | None) -> Read:
+    base = {name: inputs[name] for name in cross_encoder_job.BASE}
+    own = None if checkpoints is None else checkpoints / cross_encoder_job.KIND
+
+    def read(lessons: stacking.Lessons, plan: cross_encoder.Plan) -> stacking.Stacked:
+        if importlib.util.find_spec("torch") is None:
+            raise InputError("training a cross-encoder needs torch, which is not installed")
+        given = cross_encoder_job.job_inputs(base, lessons)
+        wanted = cross_encoder_job.job_spec(plan, lessons)
+        left = cross_encoder_job.cross_encoder_job(given, wanted, report, own)
+        return cross_encoder_job.read_stacked(left)
+
+    return read
 
 
 class Lookup:
@@ -266,66 +225,13 @@ class Lookup:
         return vector
 
 
-def _files(
-    portfolio: Learnt, spaces: TunedSpaces, tuned_on: Mapping[str, frozenset[str]]
-) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
-    learnt_from = sorted(set().union(*tuned_on.values()))
-    files[TUNED_ON] = json.dumps(learnt_from).encode()
-    table = []
-    for number, trained in enumerate(portfolio.candidates, start=1):
-        name = None
-        if trained.reranker is not None:
-            name = f"reranker-{number}.json"
-            files[name] = trained.reranker
-        table.append(
-            {
-                "name": trained.name,
-                "ndcg_at_10_out_of_fold": trained.scores.mean(),
-                "details": dict(trained.details),
-                "retrieval": trained.retrieval.to_json(),
-                "reranker": name,
-                "tuned": bool(trained.encoder),
-            }
-        )
-        if trained.encoder:
-            encoder = spaces.files[trained.encoder]
-            files |= {ENCODER_MODEL: encoder.model(), ENCODER_TOKENIZER: encoder.tokenizer()}
-    files[LEFT_OUT] = json.dumps(dict(portfolio.left_out)).encode()
-    files[PORTFOLIO] = json.dumps(table, indent=1, allow_nan=False).encode()
-    return files
-
-
-def _vectors(what: str, data: bytes, count: int, dim: int) -> Floats:
-    if len(data) != count * dim * _FLOATS.itemsize:
-        raise InputError(
-            f"{len(data)} bytes of {what} vectors are not {count} vectors of {dim} numbers"
-        )
-    vectors = np.frombuffer(data, _FLOATS).astype(np.float32, copy=False).reshape(count, dim)
-    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(broken):
-        raise InputError(f"{what} vector {broken[0]} holds a number that is not finite")
-    return vectors
-
-
-def _lines(values: Any) -> bytes:
-    # A line break inside a text is escaped, so that lines are values.
-    return "".join(f"{json.dumps(value)}\n" for value in values).encode()
-
-
-def _finite(value: Any) -> float:
-    if type(value) not in {int, float} or not math.isfinite(value):
-        raise ValueError(f"{value!r:.40} is no finite number")
-    return float(value)
-
-
 def main(job: Path) -> int:
-    """Do the job in the folder ``job``; the exit code. A tuning that was cut off goes on."""
+    """Do the job in the folder ``job``; the exit code. A training that was cut off goes on."""
 
     def work(
         inputs: Mapping[str, bytes], spec: Mapping[str, Any], report: Report
     ) -> dict[str, bytes]:
-        return train_job(inputs, spec, report, job / bi_encoder_job.CHECKPOINT)
+        return train_job(inputs, spec, report, job / CHECKPOINT)
 
     return run(job, work)
 

@@ -13,18 +13,22 @@ import numpy as np
 
 from predator.contours.meaning import GATE_PROFILES
 from predator.domain.canonical import canonical_json, sha256_hex
-from predator.domain.errors import PredatorError
-from predator.domain.verdicts import WatchDecision
-from predator.loop import deciders, watch
+from predator.loop import deciders, experiment_station, screen_station, watch_station
 from predator.loop.evaluate import Gates, Measured
-from predator.loop.experiment import unplanned
 from predator.loop.record import Record
 from predator.loop.replica import keep_release
 from predator.loop.ring import timestamp
-from predator.ports.feedback import Impression
+from predator.loop.screen import ScreenPlan
+from predator.loop.shadow import Replayed
+from predator.ports.feedback import DraftedHit, Impression
 from predator.ports.releases import KeptRelease
 from predator.ports.runtime import Json
+from predator.search.desired import LiveRelease
 from predator.search.serving.agent import load_release
+from predator.statistics.interleaving import INTERLEAVED
+
+LONGEST_TIMES = 4.0
+"""An experiment brings no more than so many times the searches of its shortest duration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,72 +138,50 @@ class SimulatedStations:
         return evaluated
 
     def plan_experiment(self, record: Record, evaluated: Json) -> Json:
-        options = record.options
         history = self._served(record, "plan", 400, {"": 0.0}, evaluated["before"]["digest"])
-        inputs = deciders.plan_experiment_inputs(
-            history,
-            evaluated["gain"]["delta_rel"],
-            evaluated["gain"]["lower_bound"],
-            share=record.ring.governance.experiment_share(options.experiment_share),
-            alpha=options.alpha,
-            power=options.power,
-            searches_at_most=self._effects.searches,
-            searches_at_least=self._effects.searches,
+        gain = evaluated["gain"]
+        rate = self._effects.searches / record.options.experiment_min_s
+        return experiment_station.planned(
+            record, history, gain["delta_rel"], gain["lower_bound"], rate
         )
-        planned = record.decide("plan_experiment", "plan_experiment", inputs)
-        if "error" in planned:
-            return {"unplanned": {**unplanned(planned["error"]).to_json(), "searches": 0}}
-        return planned
 
     def seen(self, record: Record, experiment: str, since: float) -> int:
         return self._effects.searches
 
-    def judge_experiment(
-        self, record: Record, experiment: str, since: float, plan: Json, releases: Json
-    ) -> Json:
-        options, share = record.options, plan["share"]
+    def look_experiment(
+        self, record: Record, experiment: str, since: float, plan: Json, releases: Json,
+        occasion: Json,
+    ) -> Json:  # fmt: skip
+        """Users come evenly: ``searches`` of them in the shortest duration, four times as many at
+        most."""
+        share = plan["share"]
+        times = min(LONGEST_TIMES, occasion["elapsed_s"] / record.options.experiment_min_s)
         arms = {"baseline": (0.0, 1 - share), "candidate": (self._effects.online, share)}
         served: list[Impression] = []
         for arm, (effect, part) in arms.items():
-            count = round(plan["searches"] * part)
+            count = round(self._effects.searches * times * part)
             served += self._served(record, arm, count, {arm: effect}, releases[arm])
-        inputs = deciders.judge_experiment_inputs(
-            deciders.to_plan_experiment(plan), served, options.csat_min, options.power, releases
-        )
-        return {
-            **record.decide("judge_experiment", "judge_experiment", inputs),
-            "searches": len(served),
-        }
+        return experiment_station.looked(record, plan, served, occasion, releases)
 
     def watch_baseline(self, record: Record, old: Json) -> Json:
         history = self._served(record, "baseline", 400, {"": 0.0}, old["digest"])
-        found = record.decide(
-            "watch_baseline", "watch_baseline", deciders.watch_baseline_inputs(history)
+        served = deciders.arm_inputs(history, {}, ())
+        return watch_station.planned(
+            record, old, served, self._effects.searches / record.options.watch_looks
         )
-        if "error" in found:
-            raise PredatorError(f"nothing to watch by: {found['error']}")
-        return found
 
     def look(
         self, record: Record, experiment: str, since: float, number: int, baseline: Json
     ) -> Json:
-        options = record.options
-        count = self._effects.searches * min(number, options.watch_looks) // options.watch_looks
+        count = self._effects.searches * number // record.options.watch_looks
         effect = -0.9 if record.trigger["type"] == "drill" else self._effects.live
         live = self._served(record, "live", count, {"live": effect}, "")
-        held = self._served(record, "held", max(40, count // 5), {"holdback": 0.0}, "")
-        inputs = deciders.watch_look_inputs(
-            min(number, options.watch_looks),
-            options.watch_looks,
-            deciders.to_watch_baseline(baseline),
-            live,
-            held,
-            gross_drop_rel=options.gross_drop_rel,
-            alpha=options.alpha,
-        )
-        found = record.decide(f"look-{number}", "watch_look", inputs)
-        too_few = found["decision"] == WatchDecision.HOLD and len(live) < watch.LEAST_LIVE
-        return {**found, "number": number, "at": record.ring.clock.now(), "too_few": too_few}
+        kept = max(40, round(count * baseline["plan"]["share"]))
+        held = self._served(record, "held", kept, {"holdback": 0.0}, "")
+        return watch_station.looked(
+            record, number, baseline,
+            deciders.arm_inputs(live, {}, ()), deciders.arm_inputs(held, {}, ()),
+        )  # fmt: skip
 
     def bad_release(self, record: Record, live: Json) -> str:
         release = load_release(record.ring.objects.get(live["digest"]))
@@ -208,6 +190,27 @@ class SimulatedStations:
 
     def settled(self, kept: KeptRelease) -> None:
         """Nothing was learnt from, so there is nothing to name."""
+
+    def shadow(self, record: Record, before: LiveRelease, candidate: str) -> Json:
+        """Nothing was trained, so both releases answer alike."""
+        count = min(record.options.shadow_queries, 100)
+        well, hits, took, same = [False] * count, [10] * count, [10.0] * count, [1.0] * count
+        seen = Replayed(well, well, hits, hits, took, took, same, same)
+        return screen_station.shadowed(record, seen)
+
+    def screen(self, record: Record, experiment: str, since: float, plan: ScreenPlan) -> Json:
+        """Users click one of two hits that the rankers order the other way round, first either."""
+        effect = {INTERLEAVED: self._effects.online}
+        draft = (DraftedHit("candidate", 2, 1), DraftedHit("live", 1, 2))
+        drafted = [
+            replace(
+                one,
+                draft=draft[:: 1 if n % 2 else -1],
+                clicks=(1,) if bool(one.clicks) == bool(n % 2) else (2,),
+            )
+            for n, one in enumerate(self._served(record, "screen", plan.searches, effect, ""))
+        ]
+        return screen_station.screened(record, plan, drafted)
 
     def _served(
         self,
@@ -219,15 +222,15 @@ class SimulatedStations:
     ) -> Sequence[Impression]:
         """Searches by users who search twice; an effect raises the odds of a first click."""
         [(variant, effect)] = effects.items()
-        rng = self._rng(record, what)
-        clicked = rng.random(count) < min(0.95, max(0.0, 0.5 * (1 + effect)))
-        rated = rng.random(count) < 0.2
+        # Row by row, so that who came first is the same however many come.
+        luck = self._rng(record, what).random((count, 2))
+        clicked, rated = luck[:, 0] < min(0.95, max(0.0, 0.5 * (1 + effect))), luck[:, 1] < 0.2
         at = record.ring.clock.now()
         return [
             Impression(
                 f"{what}-{n}", "simulated", f"{what}-user-{n // 2}", release, "simulated", variant,
                 ("d1", "d2"), (1,) if clicked[n] else (),
-                round(self._effects.csat) if rated[n] else None, 10.0, at,
+                round(self._effects.csat) if rated[n] else None, 10.0, at - count + n,
             )
             for n in range(count)
         ]  # fmt: skip

@@ -25,6 +25,19 @@ def bucket(secret: bytes, layer: str, unit: str) -> float:
     return (int.from_bytes(digest[:8], "big") >> (64 - _MANTISSA_BITS)) / 2.0**_MANTISSA_BITS
 
 
+def in_slice(secret: bytes, layer: str, unit: str, slice_: tuple[float, float]) -> bool:
+    """Whether ``unit`` stands in a slice ``[from, to)`` of the users of ``layer``.
+
+    Slices that do not overlap share no unit. The draw is none of :func:`bucket`'s for an
+    experiment, even for one that is named like the layer, so that a slice says nothing about an
+    arm. The whole, (0, 1), is everybody, without a draw.
+    """
+    lower, upper = slice_
+    if lower <= 0.0 and upper >= 1.0:
+        return True
+    return lower <= bucket(secret, f"layer\x1f{layer}", unit) < upper
+
+
 def assign(secret: bytes, layer: str, unit: str, shares: Sequence[tuple[str, float]]) -> str:
     """The arm of ``unit``: ``shares`` are (name, share) in a fixed order and sum to 1.
 

@@ -1,4 +1,4 @@
-"""How much traffic an experiment or a watch needs, said before it starts."""
+"""How much traffic one look at an experiment, or a watch, needs."""
 
 from __future__ import annotations
 
@@ -17,31 +17,14 @@ def experiment_size(
     power: float = 0.8,
     design_effect: float = 1.0,
 ) -> int:
-    """Searches in both arms together that show a true gain of ``effect_abs`` with ``power``.
+    """Searches in both arms together by which one look, at the end, shows ``effect_abs``.
 
+    Where one may look before, ``evidence.evidence_size`` says how many it takes.
     ``sd`` is the spread of one search's metric, in the unit of ``effect_abs``. One-sided normal
     test at ``alpha``, one look: ``(zα + zβ)² · sd² · D · (1/s + 1/(1-s)) / effect²``.
     """
     detectable = _error_at_one(sd, candidate_share, design_effect) * _quantiles(alpha, power)
     return math.ceil((detectable / positive("effect_abs", effect_abs)) ** 2)
-
-
-def detectable_effect(
-    searches: int,
-    sd: float,
-    candidate_share: float,
-    *,
-    alpha: float = 0.05,
-    power: float = 0.8,
-    design_effect: float = 1.0,
-) -> float:
-    """The true gain (absolute) that ``searches`` show with ``power``: the inverse of
-    :func:`experiment_size`.
-    """
-    if searches < 1:
-        raise ValueError(f"{searches} searches show nothing")
-    one = _error_at_one(sd, candidate_share, design_effect)
-    return one * _quantiles(alpha, power) / math.sqrt(searches)
 
 
 def watch_detectable_drop(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 _FEWEST_EXPECTED = 5.0
+_PRIORS = ((100.0, 0.25), (5000.0, 0.75))
+"""(weight in users, share): gross leaks among hundreds, and one user in twenty among 100,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +59,36 @@ def sample_ratio(
         mismatch=p_value < threshold,
         enough=bool(expected.min() >= _FEWEST_EXPECTED),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RatioEvidence:
+    """``evidence``: E that the shares are not the declared ones; ``mismatch``: it is enough."""
+
+    evidence: float
+    mismatch: bool
+
+
+def sequential_sample_ratio(
+    users: Mapping[str, int], shares: Mapping[str, float], *, threshold: float = 0.005
+) -> RatioEvidence:
+    """The same question, asked at every look: the error of all looks together is ``threshold``.
+
+    The likelihood ratio of shares drawn from Dirichlet priors around the declared ones against
+    these, a martingale under them (Lindon and Malek 2022, NeurIPS): a mismatch is found where it
+    reaches 1/``threshold``. Raises ``ValueError`` as :func:`sample_ratio` does, but takes no users.
+    """
+    if any(users.values()):
+        sample_ratio(users, shares, threshold=threshold)
+    logs = [math.log(part) + _log_ratio(users, shares, weight) for weight, part in _PRIORS]
+    largest = max(logs)
+    log = largest + math.log(math.fsum(math.exp(one - largest) for one in logs))
+    return RatioEvidence(math.exp(min(log, 700.0)), log >= -math.log(threshold))
+
+
+def _log_ratio(users: Mapping[str, int], shares: Mapping[str, float], weight: float) -> float:
+    log = math.lgamma(weight) - math.lgamma(weight + sum(users.values()))
+    for arm, share in shares.items():
+        count, prior = users.get(arm, 0), weight * share
+        log += math.lgamma(prior + count) - math.lgamma(prior) - count * math.log(share)
+    return log
