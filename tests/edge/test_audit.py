@@ -50,7 +50,7 @@ def test_a_sound_audit(
     found = json.loads(capsys.readouterr().out)
     assert found["ok"] is True
     [one] = found["cycles"]
-    assert (one["cycle_id"], one["anchored"], one["records"]) == (CYCLE, True, 24)
+    assert (one["cycle_id"], one["anchored"], one["records"]) == (CYCLE, True, 30)
 
 
 def test_a_shortened_journal(
@@ -88,10 +88,10 @@ def test_a_replay_that_agrees(
     cycles: tuple[Recorded, Recorded], pairs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     replay_cycle(CYCLE, False, pairs)
-    assert f"17 of 17 decisions of {CYCLE} the same" in capsys.readouterr().out
+    assert f"23 of 23 decisions of {CYCLE} the same" in capsys.readouterr().out
     replay_cycle(CYCLE, True, pairs)
     found = json.loads(capsys.readouterr().out)
-    assert found["ok"] is True and len(found["decisions"]) == 17
+    assert found["ok"] is True and len(found["decisions"]) == 23
 
 
 def test_a_replay_that_does_not(
@@ -102,7 +102,7 @@ def test_a_replay_that_does_not(
     with pytest.raises(IntegrityError, match=f"the replay of {CYCLE} differs: evaluate-1: ") as no:
         replay_cycle(CYCLE, False, pairs)
     assert "\n" not in str(no.value)
-    assert "16 of 17" in capsys.readouterr().out
+    assert "22 of 23" in capsys.readouterr().out
     (cycles[0].folder / "audit.jsonl").unlink()
     with pytest.raises(IntegrityError, match="there is no journal"):
         replay_cycle(CYCLE, True, pairs)

@@ -359,7 +359,7 @@ def test_looking_makes_no_database_of_flows(
     one = waiting(stores)
     for arguments in (
         ("cycle", "list"), ("cycle", "show", one.cycle_id), ("state",), ("kill", "status"),
-        ("kill", "on", *BECAUSE), ("releases",), ("experiments",), ("approvals",),
+        ("kill", "on", *BECAUSE), ("releases",), ("experiment", "list"), ("approvals",),
         ("override", "list"), ("token", "list"), ("flags", "list"), ("gates",),
     ):  # fmt: skip
         commands.does(*arguments)

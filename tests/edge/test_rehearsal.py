@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,21 @@ import pytest
 from ruamel.yaml import YAML
 
 from predator.adapters.notifier import slack
+from predator.adapters.runtime.virtual import VirtualRuntime
 from predator.bootstrap.governed import Stores, stores_of
+from predator.bootstrap.home import Home
 from predator.bootstrap.optimizer import Optimizer
 from predator.bootstrap.rehearsal import found_rehearsal
 from predator.config import Settings, load_settings
 from predator.domain.errors import PredatorError
 from predator.domain.governance import Notice
 from predator.edge.cli.rehearse import rehearse
+from predator.loop.replay import replay
 from predator.ports.progress import Silent
+from predator.simulation import simulated_stations
 
 Edit = Callable[[dict[str, Any]], None]
+_BEFORE_USERS = ("shadow", "start_screen", "screen", "end_screen", "start_experiment")
 PACKAGED = Path("src/predator/contours/values-dev-mac.yaml")
 
 
@@ -55,6 +61,23 @@ def turned(settings: Settings, tmp_path: Path, cycles: int = 1) -> list[dict[str
 
 def nothing(_: dict[str, Any]) -> None:
     pass
+
+
+def test_a_drill_that_a_worker_is_asked_for_is_refused_where_policy_knows_none(
+    settings_with: Callable[[Edit], Settings],
+) -> None:
+    settings = settings_with(nothing)
+    Home(settings).make()
+    run, stores = found_rehearsal(settings), stores_of(settings)
+    optimizer = Optimizer(settings, run, "", stores, Silent())
+    trigger = {"type": "drill"}
+    cycle_id = stores.cycles.open("drill", "dev-mac", trigger, 1_765_070_000.0)
+    asked = {"cycle_id": cycle_id, "contour": "dev-mac", "trigger": trigger}
+    with pytest.raises(PredatorError, match="no rule lets drill drill on dev-mac"):
+        optimizer.flows()["drill"](VirtualRuntime(cycle_id), asked)
+    entry = stores.cycles.get(cycle_id)
+    assert entry is not None and entry.outcome == "cancelled"
+    stores.database.close()
 
 
 def test_mock_signals_turn_the_whole_ring_without_training(
@@ -130,6 +153,48 @@ def test_the_split_of_the_file_is_the_share_of_the_experiment(
 
     [cycle] = turned(settings_with(half), tmp_path)
     assert cycle["experiment"]["plan"]["share"] == 0.4
+
+
+def screened(file: dict[str, Any]) -> None:
+    file["settings"] |= {"interleaving_share": 0.2, "shadow_queries": 50, "experiment_max_s": 1}
+
+
+@pytest.mark.nightly
+def test_a_candidate_is_replayed_and_screened_before_its_experiment_where_that_is_set(
+    settings_with: Callable[[Edit], Settings], tmp_path: Path
+) -> None:
+    settings = settings_with(screened)
+    [cycle] = turned(settings, tmp_path)
+    assert cycle["verdict"] == "PASS"
+    folder = tmp_path / "artifacts" / cycle["cycle_id"]
+    shadow, screen = (
+        json.loads((folder / f"{name}_results.json").read_text()) for name in ("shadow", "screen")
+    )
+    assert (shadow["verdict"], shadow["queries"]) == ("GO", 50)
+    assert screen["verdict"] in ("GO", "UNDECIDED")
+    lines = (folder / "audit.jsonl").read_text().splitlines()
+    kinds = [json.loads(line).get("key", "") for line in lines]
+    order = [kinds.index(f"{name}:action") for name in _BEFORE_USERS]
+    assert order == sorted(order)
+    assert replay(folder).ok
+
+
+@pytest.mark.nightly
+def test_a_candidate_that_users_like_less_in_drafted_lists_gets_no_experiment(
+    settings_with: Callable[[Edit], Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disliked = partial(simulated_stations.Effects, online=-0.5)
+    monkeypatch.setattr(simulated_stations, "Effects", disliked)
+    settings = settings_with(screened)
+    [cycle] = turned(settings, tmp_path)
+    folder = tmp_path / "artifacts" / cycle["cycle_id"]
+    assert json.loads((folder / "screen_results.json").read_text())["verdict"] == "NO_GO"
+    found = json.loads((folder / "ab_test_results.json").read_text())
+    assert (found["verdict"], found["passed_gate"]) == ("FAIL", False)
+    assert "users prefer the live release" in found["result"]["reason"]
+    assert cycle["release_after"] == cycle["release_before"]
+    text = (folder / "audit.jsonl").read_text()
+    assert '"start_experiment:action"' not in text and '"end_screen:action"' in text
 
 
 class TestNews:

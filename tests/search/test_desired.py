@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from predator.domain.errors import InputError
 from predator.search.desired import (
+    INTERLEAVE,
     Desired,
     Holdback,
     LiveRelease,
@@ -38,7 +39,7 @@ releases = st.builds(LiveRelease, texts, texts, texts)
 desired_states = st.builds(
     Desired,
     releases,
-    st.none() | st.builds(RunningExperiment, texts, texts, texts, shares),
+    st.lists(st.builds(RunningExperiment, texts, texts, texts, shares), max_size=1).map(tuple),
     st.none() | st.builds(Holdback, texts, texts, shares),
 )
 
@@ -49,7 +50,7 @@ VALUES = render_values(RELEASE, None)
 def written(state: Desired, previous: str | None = None) -> tuple[str, str]:
     return (
         render_values(state.release, previous),
-        render_experiments(state.experiment, state.holdback),
+        render_experiments(state.experiments, state.holdback),
     )
 
 
@@ -61,7 +62,7 @@ def test_what_is_written_is_what_is_read(state: Desired) -> None:
     read = parse(values, experiments)
     assert read == state
     assert json.loads(json.dumps(asdict(read))) == json.loads(json.dumps(asdict(state)))
-    for block in (read.release, read.experiment, read.holdback):
+    for block in (read.release, *read.experiments, read.holdback):
         for value in asdict(block).values() if block else ():
             assert type(value) in {str, float}
 
@@ -70,7 +71,7 @@ def test_what_is_written_is_what_is_read(state: Desired) -> None:
 def test_any_string_survives(text: str) -> None:
     state = Desired(
         LiveRelease(text, text, text),
-        RunningExperiment(text, text, text, 0.2),
+        (RunningExperiment(text, text, text, 0.2),),
         Holdback(text, text, 0.05),
     )
     assert parse(*written(state)) == state
@@ -121,7 +122,7 @@ def test_what_is_no_values_file_is_not_written_over(previous: str) -> None:
 
 
 def test_no_experiments_file_is_no_experiment() -> None:
-    for experiments in (None, "", "# none\n", "search:\n", render_experiments(None, None)):
+    for experiments in (None, "", "# none\n", "search:\n", render_experiments((), None)):
         assert parse(VALUES, experiments) == Desired(RELEASE)
 
 
@@ -236,3 +237,53 @@ def test_a_whole_number_is_a_share(share: int) -> None:
 def test_each_contour_has_its_two_files() -> None:
     assert values_path("local") == "environments/local/values.yaml"
     assert experiments_path("local") == "environments/local/experiments.yaml"
+
+
+def test_the_one_experiment_of_an_older_version_is_read() -> None:
+    block = "".join(f"    {name}: {value}\n" for name, value in EXPERIMENT.items())
+    read = parse(VALUES, f"search:\n  experiment:\n{block}  holdback: null\n")
+    assert read.experiments == (RunningExperiment("e", "l", "c", 0.2),)
+    assert parse(*written(read)) == read
+
+
+def test_several_experiments_are_kept_in_the_order_of_their_start() -> None:
+    state = Desired(
+        RELEASE,
+        (
+            RunningExperiment("b", "ranking", "new", 0.2, users_to=0.5),
+            RunningExperiment("a", "ranking", "other", 0.5, INTERLEAVE, 0.5, 1.0),
+            RunningExperiment("c", "retrieval", "third", 0.2),
+        ),
+    )
+    read = parse(*written(state))
+    assert read == state
+    assert read.experiment == state.experiments[0]
+    assert read.running("c") == state.experiments[2]
+    assert read.running("d") is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"users_from": 0.4},
+        {"id": "first", "users_from": 0.5},
+        {"users_from": 0.5, "users_to": 0.5},
+        {"users_from": 0.9, "users_to": 0.6},
+        {"users_from": 0.5, "kind": "bandit"},
+        {"users_from": 0.5, "users_to": 1.1},
+        {"users_from": 0.5, "slice": 3},
+    ],
+    ids=str,
+)
+def test_experiments_that_claim_the_same_users_are_refused(changes: dict[str, object]) -> None:
+    first = {"id": "first", "layer": "l", "candidate": "c", "share": 0.2, "users_to": 0.5}
+    second = {"id": "second", "layer": "l", "candidate": "d", "share": 0.2, **changes}
+    with pytest.raises(InputError):
+        parse(VALUES, json.dumps({"search": {"experiments": [first, second]}}))
+    parse(VALUES, json.dumps({"search": {"experiments": [first]}}))
+
+
+@pytest.mark.parametrize("given", ["5", "{}", "[5]", "[null]", "'x'"])
+def test_a_list_of_experiments_is_one(given: str) -> None:
+    with pytest.raises(InputError):
+        parse(VALUES, f"search: {{experiments: {given}}}")

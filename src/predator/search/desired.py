@@ -1,18 +1,18 @@
 """What git says should be live, as Helm values in two files.
 
-``values.yaml`` holds the release, ``experiments.yaml`` the experiment and the hold-back, so
+``values.yaml`` holds the release, ``experiments.yaml`` the experiments and the hold-back, so
 that a commit that restores a release never conflicts with one that ends an experiment.
 """
 
 from __future__ import annotations
 
-import io
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from predator.domain.errors import InputError
+from predator.search.desired_yaml import block, dump, load, mapping, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,46 @@ class LiveRelease:
     cycle: str
 
 
+AB, INTERLEAVE = "ab", "interleave"
+"""What an experiment shows a user: one of two releases, or both in one list."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunningExperiment:
-    """``share`` of the users of ``layer`` get ``candidate``; the rest the live release."""
+    """``share`` of its users get ``candidate``, the rest the live release.
+
+    Its users are those of ``layer`` from ``users_from`` up to ``users_to``, in [0, 1]: slices of
+    one layer never overlap. Of an experiment of the kind ``interleave``, ``share`` of the users
+    get lists drafted from both releases, and the rest are none of its users.
+    """
 
     id: str
     layer: str
     candidate: str
     share: float
+    kind: str = AB
+    users_from: float = 0.0
+    users_to: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for another kind, and for a slice without users."""
+        if self.kind not in (AB, INTERLEAVE):
+            raise ValueError(f"an experiment is {AB} or {INTERLEAVE}, not {self.kind[:40]!r}")
+        if self.width <= 0:
+            raise ValueError(f"experiment {self.id[:40]!r} has no users")
+
+    @property
+    def width(self) -> float:
+        """The share of the layer's users that this experiment has."""
+        return self.users_to - self.users_from
+
+    def overlaps(self, other: RunningExperiment) -> bool:
+        """Whether both claim a user of one layer."""
+        return (
+            self.layer == other.layer
+            and self.users_from < other.users_to
+            and other.users_from < self.users_to
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +77,23 @@ class Holdback:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The whole desired state of one contour."""
+    """The whole desired state of one contour; ``experiments`` in the order of their start."""
 
     release: LiveRelease
-    experiment: RunningExperiment | None = None
+    experiments: tuple[RunningExperiment, ...] = ()
     holdback: Holdback | None = None
 
+    @property
+    def experiment(self) -> RunningExperiment | None:
+        """The experiment that runs longest, if any does."""
+        return self.experiments[0] if self.experiments else None
 
-Block = TypeVar("Block", LiveRelease, RunningExperiment, Holdback)
+    def running(self, name: str) -> RunningExperiment | None:
+        """The experiment of this id, if it is on users."""
+        return next((one for one in self.experiments if one.id == name), None)
+
+
+_TRIALS = frozenset({"experiment", "experiments", "holdback"})
 
 
 def values_path(contour: str) -> str:
@@ -63,25 +104,28 @@ def experiments_path(contour: str) -> str:
     return f"environments/{contour}/experiments.yaml"
 
 
+@lru_cache(maxsize=64)
 def parse(values: str, experiments: str | None) -> Desired:
     """Read both files; ``InputError`` where they are not what this version writes.
 
     ``values.yaml`` may hold other Helm values beside the release; ``experiments.yaml`` may not,
-    so that a misspelt experiment is not taken for none.
+    so that a misspelt experiment is not taken for none. Of an older version, ``experiment`` names
+    the only one.
     """
     try:
-        release = _block(LiveRelease, _mapping(_load(values).get("search")).get("release"))
-        outer = _load(experiments or "")
-        search = _mapping(outer.get("search"))
-        unknown = (outer.keys() - {"search"}) | (search.keys() - {"experiment", "holdback"})
+        release = mapping(load(values).get("search")).get("release")
+        outer = load(experiments or "")
+        search = mapping(outer.get("search"))
+        unknown = (outer.keys() - {"search"}) | (search.keys() - _TRIALS)
         if unknown:
             raise ValueError(f"unknown key {sorted(map(str, unknown))[0]!r} among the experiments")
         if release is None:
             raise ValueError("there is no search.release")
+        held = search.get("holdback")
         return Desired(
-            release,
-            _block(RunningExperiment, search.get("experiment")),
-            _block(Holdback, search.get("holdback")),
+            block(LiveRelease, release),
+            _experiments(search),
+            None if held is None else block(Holdback, held),
         )
     except (TypeError, ValueError) as error:
         raise InputError(f"the GitOps values cannot be read: {error}") from error
@@ -93,97 +137,39 @@ def render_values(release: LiveRelease, previous: str | None) -> str:
     ``InputError`` where ``previous`` is not a file of values.
     """
     try:
-        document = _load(
+        document = load(
             previous or "# The release that serves. Commits change it; nothing else.\n{}"
         )
-        if not _mapping(document.get("search")):
+        if not mapping(document.get("search")):
             document["search"] = {}
     except (TypeError, ValueError) as error:
         raise InputError(f"the GitOps values cannot be changed: {error}") from error
-    document["search"]["release"] = _plain(release)
-    return _dump(document)
+    document["search"]["release"] = plain(release)
+    return dump(document)
 
 
-def render_experiments(experiment: RunningExperiment | None, holdback: Holdback | None) -> str:
+def render_experiments(experiments: Sequence[RunningExperiment], holdback: Holdback | None) -> str:
     """``experiments.yaml`` whole."""
-    return _dump(
+    return dump(
         {
             "search": {
-                "experiment": _plain(experiment) if experiment else None,
-                "holdback": _plain(holdback) if holdback else None,
+                "experiments": [plain(one) for one in experiments],
+                "holdback": plain(holdback) if holdback else None,
             }
         }
     )
 
 
-def _plain(block: LiveRelease | RunningExperiment | Holdback) -> dict[str, Any]:
-    """The block's fields, with escapes for what ruamel would write but not read back (U+0085)."""
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
-    return {
-        name: value
-        if not isinstance(value, str) or value.isprintable()
-        else DoubleQuotedScalarString(value)
-        for name, value in asdict(block).items()
-    }
-
-
-def _yaml() -> Any:
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="rt")
-    yaml.default_flow_style = False
-    yaml.width = 4096
-    return yaml
-
-
-def _load(text: str) -> Any:
-    """The mapping in ``text``; ``ValueError`` or ``TypeError`` where there is none."""
-    try:
-        value = _yaml().load(text)
-    except Exception as error:
-        # Beside YAMLError, broken tags and deep nesting raise half a dozen builtin errors.
-        raise ValueError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
-    return {} if value is None else _mapping(value)
-
-
-def _dump(value: Any) -> str:
-    buffer = io.StringIO()
-    _yaml().dump(value, buffer)
-    return buffer.getvalue()
-
-
-def _block(kind: type[Block], value: Any) -> Block | None:
-    """The dataclass ``kind`` from a mapping with exactly its fields, each of its very type."""
-    if value is None:
-        return None
-    given = _mapping(value)
-    names = [field.name for field in fields(kind)]
-    if set(given) != set(names):
-        wrong = sorted(map(str, set(given) ^ set(names)))
-        raise ValueError(f"{kind.__name__} has {', '.join(names)}: see {wrong[0]!r}")
-    checked: dict[str, Any] = {
-        name: _share(given[name]) if name == "share" else _text(given[name]) for name in names
-    }
-    return kind(**checked)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected a string, found {str(value)[:40]!r}")
-    return str(value)
-
-
-def _share(value: Any) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not 0 <= value <= 1:
-        raise ValueError(f"expected a share between 0 and 1, found {str(value)[:40]!r}")
-    return float(value)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise TypeError(f"expected a mapping, found {type(value).__name__}")
-    return value
+def _experiments(search: Mapping[str, Any]) -> tuple[RunningExperiment, ...]:
+    """Those of the file; ``ValueError`` where two have one id, or claim the same users."""
+    several, only = search.get("experiments"), search.get("experiment")
+    if several is not None and not isinstance(several, list):
+        raise TypeError(f"expected a list of experiments, found {type(several).__name__}")
+    found: list[RunningExperiment] = []
+    for given in [*([] if only is None else [only]), *(several or [])]:
+        one = block(RunningExperiment, given)
+        for other in found:
+            if other.id == one.id or other.overlaps(one):
+                raise ValueError(f"{other.id[:40]!r} and {one.id[:40]!r} claim the same users")
+        found.append(one)
+    return tuple(found)

@@ -113,6 +113,7 @@ REQUESTS: Mapping[tuple[str, str], Callable[[World], Sent]] = {
     ("GET", "/audit/{cycle_id}"): lambda w: (f"/audit/{CYCLE}", None),
     ("GET", "/releases"): lambda w: (f"/releases?contour={HOME}", None),
     ("GET", "/experiments"): lambda w: (f"/experiments?contour={HOME}", None),
+    ("GET", "/experiments/{cycle_id}"): lambda w: (f"/experiments/{CYCLE}", None),
     ("GET", "/tokens"): lambda w: ("/tokens", None),
     ("POST", "/tokens"): lambda w: (
         "/tokens",

@@ -45,6 +45,7 @@ MAY: dict[tuple[str, str], set[Role]] = {
     ("GET", "/audit/{cycle_id}"): READERS,
     ("GET", "/releases"): READERS,
     ("GET", "/experiments"): READERS,
+    ("GET", "/experiments/{cycle_id}"): READERS,
     ("GET", "/tokens"): {A},
     ("POST", "/tokens"): {A},
     ("DELETE", "/tokens/{token_id}"): {A},

@@ -72,7 +72,9 @@ class World:
             else None
         )
         held = Holdback("watch", digest(holdback[0]), holdback[1]) if holdback else None
-        changes[experiments_path(CONTOUR)] = experiments or render_experiments(running, held)
+        changes[experiments_path(CONTOUR)] = experiments or render_experiments(
+            [running] if running else [], held
+        )
         return self.gitops.commit(changes, "change", {}, parent=self.gitops.head())
 
     def deploy(self, live: int | None = None, **state: object) -> str:

@@ -224,7 +224,7 @@ def test_log_lines_are_kept_short(store: Store, path: Path) -> None:
 
 
 def test_a_served_query_is_known(store: Store) -> None:
-    values = ("q1", 0.0, "text", None, "user", "release", "", "", "[]", 1.0)
+    values = ("q1", 0.0, "text", None, "user", "release", "exp", "baseline", "[]", 1.0)
     store.write([("INSERT INTO ubi_queries VALUES (?,?,?,?,?,?,?,?,?,?)", values)]).result(5)
-    assert store.knows_query("q1")
-    assert not store.knows_query("q2")
+    assert store.trial_of("q1") == ("exp", "baseline")
+    assert store.trial_of("q2") is None

@@ -33,7 +33,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
         (
             "state", "rollback_status", "gates", "cycles", "cycle", "artifacts", "artifact",
             "approvals", "overrides", "flags", "flag", "explain_policy", "audit_verify", "audit",
-            "releases", "experiments",
+            "releases", "experiments", "experiment",
         ),
         "read",
     ),

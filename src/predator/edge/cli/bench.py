@@ -22,6 +22,7 @@ from predator.domain.errors import InputError
 from predator.domain.release import Release
 from predator.edge.cli.options import check_writable, settings_from, write_json
 from predator.edge.cli.progress import ConsoleProgress
+from predator.edge.cli.shown import safe
 from predator.learning.categories import learn_rules
 from predator.loop import benchmark
 from predator.loop.benchmark_parts import Bench
@@ -55,10 +56,14 @@ def relevance(
         q for q in collection.queries if any(g > 0 for g in judgments.get(q.id, {}).values())
     ]
     if len(queries) < LEAST_QUERIES:
-        raise InputError(
-            f"{len(queries)} judged queries are too few to learn from and to judge by",
-            cure=f"bring at least {LEAST_QUERIES}",
-        )
+        if labels == "judgments":
+            raise InputError(
+                f"{len(queries)} judged queries are too few to learn from and to judge by",
+                cure=f"bring at least {LEAST_QUERIES}, or learn without: --labels none",
+            )
+        if queries:
+            progress.note(f"{len(queries)} judged queries are too few to report on")
+        queries = []
     rules = learn_rules(collection.documents, settings.seed)
     documents = process(rules, collection.documents)
     progress.station("vectors", f"{len(documents)} documents, {len(queries)} queries")
@@ -117,7 +122,7 @@ def _show(result: dict[str, Any], console: Console) -> None:
         )  # fmt: skip
     count = result["systems"]["bm25"]["queries"]
     console.print(
-        f"[bold]{escape(result['collection'])}[/]: {result['documents']} documents, "
+        f"[bold]{escape(safe(result['collection']))}[/]: {result['documents']} documents, "
         f"{count} reported queries ({escape(result['protocol'])})"
     )
     console.print(table)
@@ -128,7 +133,7 @@ def _show(result: dict[str, Any], console: Console) -> None:
             f"(95% CI {over['ci_low']:+.1%} … {over['ci_high']:+.1%}, paired)"
         )
     for name, reason in result["left_out"].items():
-        console.print(f"left out: {escape(name)}, {escape(reason)}")
+        console.print(f"left out: {escape(name)}, {escape(safe(reason))}")
     for number, cycle in enumerate(result["cycles"], start=1):
         console.print(
             f"cycle {number}, {cycle['submitted']} against the live release: "

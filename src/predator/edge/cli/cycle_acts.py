@@ -1,15 +1,14 @@
-"""``predator cycle request``, ``cancel`` and ``rollback``: asked for here, done by a worker."""
+"""``predator cycle request``, ``cancel``, ``keep`` and ``rollback``: a worker does them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from predator.bootstrap.operator import check_platform
-from predator.domain.errors import InputError, PredatorError
+from predator.domain.errors import PredatorError
 from predator.edge.cli.desk import at_desk, who
 from predator.edge.cli.shown import plain, print_json, say
-from predator.loop.operator import Operator
 from predator.ports.runtime import FlowStatus
 
 _LOOK_S = 0.1
@@ -49,6 +48,33 @@ def cancel(
         )
 
 
+def keep(
+    cycle_id: str,
+    reason: str,
+    actor: str | None,
+    wait_s: float,
+    as_json: bool,
+    pairs: Sequence[str],
+) -> None:
+    """Queue the keeping of a release that its watch could not judge, and wait a while for it.
+
+    ``PredatorError`` where it failed.
+    """
+    with at_desk(pairs) as office:
+        check_platform(office.settings)
+        operator = office.operator
+        flow_id = operator.keep(cycle_id, actor=who(actor), reason=reason)
+        found = _wait(operator.keep_status, flow_id, wait_s)
+        if as_json:
+            print_json({**plain(found), "cycle_id": cycle_id})
+        else:
+            say(f"keeping the release of {cycle_id}: {found.state}", f"its id is {flow_id}")
+            if found.state == "queued":
+                say("no worker has taken it yet (`predator worker`); it is kept until one does")
+        if found.state in {"failed", "cancelled"}:
+            raise PredatorError(f"the keeping {found.state}: {found.error or 'it was stopped'}")
+
+
 def rollback(
     to_version: str | None,
     contour: str | None,
@@ -66,10 +92,8 @@ def rollback(
         check_platform(office.settings)
         operator = office.operator
         where = contour or office.settings.contour
-        if to_version is not None:
-            _check_version(operator, to_version)
         flow_id = operator.rollback(where, to_version, actor=who(actor), reason=reason)
-        found = _wait(operator, flow_id, wait_s)
+        found = _wait(operator.rollback_status, flow_id, wait_s)
         if as_json:
             print_json({**plain(found), "contour": where, "to_version": to_version})
         else:
@@ -82,19 +106,10 @@ def rollback(
             raise PredatorError(f"the rollback {found.state}: {found.error or 'it was stopped'}")
 
 
-def _check_version(operator: Operator, version: str) -> None:
-    """``InputError`` for a version that was never kept."""
-    if operator.desk.releases is not None:
-        try:
-            operator.desk.releases.get(version)
-        except InputError as error:
-            raise InputError(error.cause, cure="see `predator releases`") from error
-
-
-def _wait(operator: Operator, flow_id: str, wait_s: float) -> FlowStatus:
+def _wait(look: Callable[[str], FlowStatus], flow_id: str, wait_s: float) -> FlowStatus:
     until = time.monotonic() + wait_s
     while True:
-        found = operator.rollback_status(flow_id)
+        found = look(flow_id)
         if found.state not in _WAITING or time.monotonic() >= until:
             return found
         time.sleep(_LOOK_S)

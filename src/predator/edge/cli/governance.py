@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(policy, name="policy")
     app.add_typer(flags, name="flags")
     app.add_typer(override, name="override")
-    for command in (approve, reject, approvals, gates):
+    for command in (approve, reject, approvals, gates, rollback):
         app.command()(command)
 
 
@@ -238,7 +238,8 @@ def override_revoke(
 def add_cycle_commands(cycle: typer.Typer) -> None:
     """Put the verbs for cycles beside those that look at them."""
     for name, command in (
-        ("request", request), ("cancel", cancel), ("replay", replay), ("rollback", rollback),
+        ("request", request), ("cancel", cancel), ("keep", keep), ("replay", replay),
+        ("rollback", rollback),
     ):  # fmt: skip
         cycle.command(name)(command)
 
@@ -267,6 +268,20 @@ def cancel(
     from predator.edge.cli import cycle_acts
 
     cycle_acts.cancel(cycle_id, reason, actor, as_json, set_ or [])
+
+
+def keep(
+    cycle_id: CycleId,
+    reason: Reason,
+    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for it.")] = 10,
+    actor: Actor = None,
+    as_json: AsJson = False,
+    set_: Set = None,
+) -> None:
+    """Keep a release whose watch ended in HOLD; its hold-back ends."""
+    from predator.edge.cli import cycle_acts
+
+    cycle_acts.keep(cycle_id, reason, actor, wait, as_json, set_ or [])
 
 
 def replay(cycle_id: CycleId, as_json: AsJson = False, set_: Set = None) -> None:

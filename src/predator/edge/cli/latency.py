@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +26,7 @@ from predator.bootstrap.platform import (
 from predator.config import Settings
 from predator.domain.documents import Collection, Query
 from predator.domain.release import Release
+from predator.edge.cli.latency_experiment import MOST_ADDED, overhead
 from predator.edge.cli.local import feed, wait_for_documents, wait_for_vectors
 from predator.edge.cli.options import check_writable, passed_on, settings_from, write_json
 from predator.edge.cli.progress import ConsoleProgress
@@ -75,6 +77,7 @@ def latency(rate: float, seconds: float, json_file: Path | None, pairs: Sequence
         stack.callback(progress.close)
         bench = _Bench(settings, progress, stack)
         parts, traffic = bench.measure(rate, seconds)
+        experiment = bench.experiment()
         swaps = bench.swap()
     table = parts.table()
     total = sum(row["p50_ms"] for row in table.values())
@@ -89,6 +92,7 @@ def latency(rate: float, seconds: float, json_file: Path | None, pairs: Sequence
         "searches": traffic["ok"],
         "failed_requests": traffic["failed"],
         "encoder": encoded,
+        "experiment": experiment,
         "swaps": swaps,
     }
     if json_file is not None:
@@ -154,6 +158,30 @@ class _Bench:
             "least": round(rates[0], 1),
             "most": round(rates[2], 1),
         }
+
+    def experiment(self) -> dict[str, Any]:
+        """What an open experiment adds to a search, with a candidate that costs as much."""
+        self._progress.station("experiment", "the same searches with and without one, in turn")
+        retrieval = self._release.retrieval
+        twin = replace(retrieval, title_boost=retrieval.title_boost * 1.001)
+        candidate = keep_release(self._replica.objects, replace(self._release, retrieval=twin))
+        deployer = deployer_of(self.run, self._url)
+        with httpx.Client(base_url=self._url, timeout=30, trust_env=False) as client:
+
+            def ask(query: str, user: str) -> None:
+                body = {"query": query, "user_id": user}
+                client.post("/search", json=body).raise_for_status()
+
+            found = overhead(
+                self._desired,
+                deployer,
+                candidate,
+                [query.text for query in self._queries[LESSONS:]],
+                ask,
+                lambda done, total: self._progress.work("turns", done, total),
+            )
+        deployer.close()
+        return found
 
     def swap(self) -> dict[str, Any]:
         self._progress.station("swap", f"{SWAPS} releases under {SWAP_RATE:g} searches a second")
@@ -270,6 +298,11 @@ def _show(result: dict[str, Any], console: Console) -> None:
     )
     console.print(table)
     console.print(f"HTTP p50 is {result['http_over_parts']:.2f} × the sum of its parts")
+    experiment = result["experiment"]
+    console.print(
+        f"an open experiment: p50 × {experiment['ab_over_none']:.3f} (at most {MOST_ADDED:g}); "
+        f"lists drafted from two releases: × {experiment['interleave_over_none']:.2f}"
+    )
     encoder = result["encoder"]
     console.print(
         f"encoder: {encoder['documents_per_s']:.0f} documents a second on one thread "

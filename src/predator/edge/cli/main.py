@@ -11,8 +11,8 @@ import typer
 
 from predator import __version__
 from predator.domain.errors import PredatorError
-from predator.edge.cli import governance, operations
-from predator.edge.cli.given import AnyContour, AsJson, CycleId, Set
+from predator.edge.cli import argocd, governance, operations
+from predator.edge.cli.given import AnyContour, AsJson, Contour, CycleId, Set
 
 app = typer.Typer(
     name="predator",
@@ -117,6 +117,41 @@ def settings(
     show_settings(as_json, set_ or [])
 
 
+@app.command()
+def simulate(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How many.")] = 365,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    as_json: AsJson = False,
+    lang: Annotated[str, typer.Option(help="en or uk.")] = "en",
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page with a plot (or .svg: the plot) there, too.")
+    ] = None,
+    set_: Set = None,
+) -> None:
+    """A year of the loop on a virtual clock, and what its key figures hide.
+
+    The loop's own deciders on made-up users, drift, faults, outages and attackers.
+    """
+    from predator.edge.cli.simulate import simulate as run_year
+
+    raise typer.Exit(run_year(days, seed, as_json, lang, report, set_ or []))
+
+
+@app.command()
+def kpi(
+    since: Annotated[
+        str, typer.Option(help="How long ago (12h, 30d), or a date (its first moment, UTC).")
+    ] = "30d",
+    contour: Contour = None,
+    as_json: AsJson = False,
+    set_: Set = None,
+) -> None:
+    """The key figures of the loop that runs here: target, current value and trend."""
+    from predator.edge.cli.kpi import show_kpi
+
+    show_kpi(contour, since, as_json, set_ or [])
+
+
 @bench.command("relevance")
 def bench_relevance(
     folder: Annotated[Path | None, typer.Argument(help="A BEIR folder.")] = None,
@@ -169,6 +204,7 @@ def cycle_show(cycle_id: CycleId, as_json: AsJson = False, set_: Set = None) -> 
 governance.add_cycle_commands(cycle)
 governance.add_to(app)
 operations.add_to(app)
+argocd.add_to(app)
 
 
 def main() -> None:

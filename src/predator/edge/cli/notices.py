@@ -24,4 +24,4 @@ def list_notices(as_json: bool, pairs: Sequence[str]) -> None:
             for one in notices
         ]
         titles = ("", "severity", "contour", "what", "why")
-        print_table(titles, rows, "nothing happened yet")
+        print_table(titles, rows, "nobody was told anything yet")

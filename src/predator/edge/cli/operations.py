@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from predator.edge.cli.given import Actor, AsJson, Contour, CycleId, Set
+from predator.edge.cli.given import Actor, AsJson, Contour, CycleId, Reason, Set
 
 audit = typer.Typer(help="What was done, and whether the record holds.", no_args_is_help=True)
+experiment = typer.Typer(help="What is tried on users.", no_args_is_help=True)
 gold = typer.Typer(help="The questions that decide.", no_args_is_help=True)
+release = typer.Typer(help="Releases from contour to contour.", no_args_is_help=True)
 token = typer.Typer(help="Who may call the admin API.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands into the command line."""
     app.add_typer(audit, name="audit")
+    app.add_typer(experiment, name="experiment")
     app.add_typer(gold, name="gold")
+    app.add_typer(release, name="release")
     app.add_typer(token, name="token")
-    for command in (state, releases, experiments, notices, admin):
+    for command in (state, releases, notices, admin):
         app.command()(command)
 
 
@@ -34,13 +39,6 @@ def releases(contour: Contour = None, as_json: AsJson = False, set_: Set = None)
     from predator.edge.cli.releases import list_releases
 
     list_releases(contour, as_json, set_ or [])
-
-
-def experiments(contour: Contour = None, as_json: AsJson = False, set_: Set = None) -> None:
-    """What is tried on users, and what was found."""
-    from predator.edge.cli.releases import list_experiments
-
-    list_experiments(contour, as_json, set_ or [])
 
 
 def notices(as_json: AsJson = False, set_: Set = None) -> None:
@@ -60,12 +58,78 @@ def admin(
     serve_admin(set_ or [], with_parent=with_parent)
 
 
+@experiment.command("list")
+def experiment_list(contour: Contour = None, as_json: AsJson = False, set_: Set = None) -> None:
+    """What is tried on users, and what was found."""
+    from predator.edge.cli.experiments import list_experiments
+
+    list_experiments(contour, as_json, set_ or [])
+
+
+@experiment.command("show")
+def experiment_show(
+    experiment_id: Annotated[str, typer.Argument(metavar="ID", help="From `experiment list`.")],
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw it into this file, .svg or .html.")
+    ] = None,
+    language: Annotated[str, typer.Option("--lang", help="The words: en or uk.")] = "en",
+    as_json: AsJson = False,
+    set_: Set = None,
+) -> None:
+    """One experiment: sizes, estimates with intervals, why the verdict, and the looks drawn."""
+    from predator.edge.cli.experiments import show_experiment
+
+    show_experiment(experiment_id, as_json, plot, language, set_ or [])
+
+
+@experiment.command("shadow")
+def experiment_shadow(
+    release: Annotated[str, typer.Argument(help="A version, or a release's digest.")],
+    baseline: Annotated[
+        str | None, typer.Option(help="What it is compared with (default: what is live).")
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="One query a line (default: what users asked lately).")
+    ] = None,
+    most: Annotated[int, typer.Option("--limit", min=1, help="Most queries.")] = 500,
+    as_json: AsJson = False,
+    set_: Set = None,
+) -> None:
+    """Answer recorded queries by two releases, where no user sees it; exit 1: to be blocked."""
+    from predator.edge.cli.shadow import shadow
+
+    code = shadow(release, baseline, queries, most, as_json, set_ or [])
+    raise typer.Exit(code)
+
+
 @gold.command("show")
 def gold_show(as_json: AsJson = False, set_: Set = None) -> None:
     """The Gold set: version, seal, who judged it, how it was split off, how stale it is."""
     from predator.edge.cli.gold import show_gold
 
     show_gold(as_json, set_ or [])
+
+
+@release.command("promote")
+def release_promote(
+    version: Annotated[str, typer.Argument(help="From `predator releases`.")],
+    source: Annotated[str, typer.Option("--from", help="The contour where it passed.")],
+    target: Annotated[str, typer.Option("--to", help="The contour right after it.")],
+    reason: Reason,
+    actor: Actor = None,
+    wait: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds to wait for what comes of it.")
+    ] = 10,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say whether it may, and ask for nothing.")
+    ] = False,
+    as_json: AsJson = False,
+    set_: Set = None,
+) -> None:
+    """Bring a release that passed its experiment to the next contour."""
+    from predator.edge.cli.promotions import promote
+
+    promote(version, source, target, reason, actor, wait, dry_run, as_json, set_ or [])
 
 
 @audit.command("verify")

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from predator.edge.cli.shown import safe
+
 SHOWN_AFTER_S = 1.0
 
 
@@ -24,8 +26,8 @@ class ConsoleProgress:
 
     def station(self, title: str, detail: str = "") -> None:
         self._end()
-        tail = f" [dim]{escape(detail)}[/]" if detail else ""
-        self.console.print(f"[cyan]{self._clock()}[/] [bold]{escape(title)}[/]{tail}")
+        tail = f" [dim]{escape(safe(detail))}[/]" if detail else ""
+        self.console.print(f"[cyan]{self._clock()}[/] [bold]{escape(safe(title))}[/]{tail}")
 
     def work(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
@@ -44,7 +46,7 @@ class ConsoleProgress:
 
     def note(self, text: str) -> None:
         self._end()
-        self.console.print(f"        [dim]{escape(text)}[/]")
+        self.console.print(f"        [dim]{escape(safe(text))}[/]")
 
     def close(self) -> None:
         """Take the bar away."""

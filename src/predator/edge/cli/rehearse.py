@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from predator.bootstrap.governed import stores_of
 from predator.bootstrap.home import Home
 from predator.bootstrap.optimizer import Optimizer, finished, worker_of
@@ -13,6 +15,7 @@ from predator.bootstrap.rehearsal import found_rehearsal
 from predator.config import Settings
 from predator.edge.cli.options import write_json
 from predator.edge.cli.progress import ConsoleProgress
+from predator.edge.cli.shown import safe
 from predator.loop.cycle import Outcome
 
 
@@ -44,7 +47,7 @@ def rehearse(settings: Settings, cycles: int, json_file: Path | None) -> None:
         before, after = outcome.release_before.version, outcome.release_after.version
         progress.console.print(
             f"[bold]Rehearsed[/]  {outcome.cycle_id} on {settings.contour}: {outcome.verdict}, "
-            f"{before} → {after}; {outcome.reason}"
+            f"{before} → {after}; {escape(safe(outcome.reason))}"
         )
     progress.console.print(f"[dim]{time.monotonic() - started:.1f} s; artifacts as of any cycle[/]")
     if json_file is not None:

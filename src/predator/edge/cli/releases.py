@@ -1,13 +1,12 @@
-"""``predator releases`` and ``predator experiments``: what was live, and what users tried."""
+"""``predator releases``: what was live."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from predator.bootstrap.operator import check_platform
 from predator.edge.cli.desk import at_desk, now
-from predator.edge.cli.shown import print_json, print_table, say
+from predator.edge.cli.shown import print_json, print_table
 from predator.edge.cli.times import moment
 
 
@@ -33,25 +32,3 @@ def list_releases(contour: str | None, as_json: bool, pairs: Sequence[str]) -> N
             )  # fmt: skip
         titles = ("version", "release", "made by", "live since", "", "commit")
         print_table(titles, rows, "nothing was live here yet")
-
-
-def list_experiments(contour: str | None, as_json: bool, pairs: Sequence[str]) -> None:
-    """What runs, by git, and what ended, by what the cycles left."""
-    with at_desk(pairs) as office:
-        check_platform(office.settings)
-        found = office.operator.experiments(contour or office.settings.contour)
-        if as_json:
-            print_json(found)
-            return
-        if found.running is not None:
-            one = found.running
-            say(f"running: {one.id} with {one.candidate[:12]} for {one.share:.0%} of the users")
-        else:
-            say("none is running")
-        rows = [(past["cycle_id"], past.get("verdict"), _found(past)) for past in found.past]
-        print_table(("cycle", "verdict", "found"), rows, "none has ended yet")
-
-
-def _found(past: Mapping[str, Any]) -> str:
-    result = past.get("result")
-    return str(result.get("reason", "")) if isinstance(result, Mapping) else ""

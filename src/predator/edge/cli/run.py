@@ -24,7 +24,9 @@ from predator.bootstrap.optimizer import Optimizer, finished, worker_of
 from predator.bootstrap.platform import FIRST_VERSION, collection_of, found_platform
 from predator.bootstrap.ring import quality_gates_of, ring_of, sources_of
 from predator.config import SECRETS, Settings, load_contour
+from predator.domain.documents import Collection
 from predator.domain.errors import PredatorError
+from predator.edge.cli.documents_alone import found_on_documents
 from predator.edge.cli.options import check_writable, passed_on, settings_from, write_json
 from predator.edge.cli.progress import ConsoleProgress
 from predator.edge.cli.rehearse import rehearse
@@ -87,9 +89,19 @@ def run_local(
             "the contour local is for a quick look"
         )
     arguments = _arguments(settings, data, cycles, missing_docs)
+    progress.station("corpus", str(data) if data else "docstrings of the installed packages")
+    collection = collection_of(data, Home(settings), missing_docs, min(cycles + 1, 4), progress)
+    progress.note(
+        f"{len(collection.documents)} documents, {len(collection.queries)} queries, "
+        f"content {collection.digest[:12]}"
+    )
+    if not collection.splits:
+        asked = {**arguments, "content": collection.digest}
+        found_on_documents(settings, collection, asked, json_file, progress)
+        return
     with ExitStack() as stack:
         stack.callback(progress.close)
-        ground = _prepare(settings, data, cycles, missing_docs, progress, arguments, fresh)
+        ground = _prepare(settings, data, collection, progress, arguments, fresh)
         stack.enter_context(ground.run.locked())
         stage = _bring_up(ground, stack)
         result = _tell(stage, ground, cycles, stack)
@@ -133,19 +145,12 @@ def _arguments(
 def _prepare(
     settings: Settings,
     data: Path | None,
-    cycles: int,
-    missing_docs: str,
+    collection: Collection,
     progress: ConsoleProgress,
     arguments: Mapping[str, Any],
     fresh: bool,
 ) -> _Ground:
     home = Home(settings)
-    progress.station("corpus", str(data) if data else "docstrings of the installed packages")
-    collection = collection_of(data, home, missing_docs, min(cycles + 1, 4), progress)
-    progress.note(
-        f"{len(collection.documents)} documents, {len(collection.queries)} queries, "
-        f"content {collection.digest[:12]}"
-    )
     queries = answerable(collection)
     progress.station("encoder", "MiniLM from its safetensors" if settings.model is None else "")
     files = home.encoder_files(progress.note)
@@ -161,7 +166,7 @@ def _prepare(
     if unfinished is not None:
         progress.station("resume", f"going on with {unfinished.folder.name} (--fresh starts anew)")
         return _Ground(settings, home, progress, world, files, unfinished, asked, True)
-    run = home.new_run(collection.name)
+    run = home.new_run(collection.name, shared=settings.shared_releases)
     found_platform(run, files, rules, collection.name, settings.contour)
     run.note(asked, "running")
     return _Ground(settings, home, progress, world, files, run, asked, False)

@@ -17,15 +17,27 @@ def expiry(text: str, now: float) -> float:
 
     A date is its first moment. ``InputError`` for what is neither.
     """
+    return _given("--expires", text, now, 1)
+
+
+def since(text: str, now: float) -> float:
+    """``7d`` before ``now``, or a date or moment as :func:`expiry` takes them, before ``now``."""
+    found = _given("--since", text, now, -1)
+    if found >= now:
+        raise InputError(f"--since {text[:40]!r} is not over yet", cure="name an earlier moment")
+    return found
+
+
+def _given(option: str, text: str, now: float, sign: int) -> float:
     given = text.strip()
     try:
         if not _DATE.match(given):
-            return now + seconds(given)
+            return now + sign * seconds(given)
         moment = datetime.fromisoformat(given)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as error:
         raise InputError(
-            f"--expires cannot be {text[:40]!r}",
+            f"{option} cannot be {text[:40]!r}",
             cure="write a time from 1m to 31d such as 12h or 7d, or a date such as 2025-12-20",
         ) from error
 

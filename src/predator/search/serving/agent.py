@@ -185,19 +185,16 @@ class Agent:
 
 
 def _without(desired: Desired, missing: Collection[str]) -> Desired:
-    """``desired`` less the experiment and the hold-back of releases that are ``missing``."""
-    experiment, holdback = desired.experiment, desired.holdback
-    if experiment is not None and experiment.candidate in missing:
-        experiment = None
+    """``desired`` less the experiments and the hold-back of releases that are ``missing``."""
+    experiments = tuple(one for one in desired.experiments if one.candidate not in missing)
+    holdback = desired.holdback
     if holdback is not None and holdback.release in missing:
         holdback = None
-    return Desired(desired.release, experiment, holdback)
+    return Desired(desired.release, experiments, holdback)
 
 
 def _needed(desired: Desired) -> list[str]:
-    digests = [desired.release.digest]
-    if desired.experiment is not None:
-        digests.append(desired.experiment.candidate)
+    digests = [desired.release.digest, *(one.candidate for one in desired.experiments)]
     if desired.holdback is not None:
         digests.append(desired.holdback.release)
     return digests

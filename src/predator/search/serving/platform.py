@@ -23,6 +23,7 @@ from predator.search.rerank import load_reranker
 from predator.search.serving.agent import Agent, load_release, warm_up
 from predator.search.serving.ingest import Ingest
 from predator.search.serving.instruments import Instruments
+from predator.search.serving.interleaved import rank
 from predator.search.serving.recorder import Recorder
 from predator.search.serving.routing import Routing
 from predator.search.serving.schemas import (
@@ -105,16 +106,21 @@ class Platform:
         return routing
 
     def search(self, request: SearchRequest) -> SearchResponse:
-        """Answer, and record the answer as a UBI query."""
+        """Answer, and record the answer as a UBI query; or that there was none, and raise."""
         started = time.perf_counter()
         query_id = uuid.uuid4().hex
-        unit = request.user_id or request.session_id or request.client_id or query_id
-        routing = self.routing
-        route = routing.route(self._seams.secret, unit)
-        ranking = route.engine.rank(request.query, request.k)
-        hits = self._hits(request, ranking.rows.tolist(), ranking.scores.tolist())
+        somebody = request.user_id or request.session_id or request.client_id
+        unit = somebody or query_id
+        route = self.routing.route(self._seams.secret, unit, sticky=bool(somebody))
+        try:
+            answer = rank(route, request.query, request.k, query_id)
+            rows, scores = answer.ranking.rows.tolist(), answer.ranking.scores.tolist()
+            hits = self._hits(request, rows, scores)
+        except Exception as error:
+            self.recorder.failure(unit, route, error)
+            raise
         took_ms = (time.perf_counter() - started) * 1e3
-        self.recorder.search(query_id, request, unit, route, hits, took_ms)
+        self.recorder.search(query_id, request, unit, route, answer, hits, took_ms)
         self.instruments.search_seconds.observe(took_ms / 1e3)
         if not hits:
             self.instruments.zero_results.inc()
@@ -122,7 +128,7 @@ class Platform:
             query_id=query_id,
             release=route.engine.release.digest,
             experiment_id=route.experiment or None,
-            variant=route.variant or None,
+            variant=answer.variant or None,
             hits=hits,
             took_ms=round(took_ms, 3),
         )

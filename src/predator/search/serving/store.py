@@ -27,10 +27,16 @@ CREATE TABLE IF NOT EXISTS ubi_queries (
   user TEXT NOT NULL, release TEXT NOT NULL, experiment_id TEXT NOT NULL, variant TEXT NOT NULL,
   hits TEXT NOT NULL, latency_ms REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ubi_queries_at ON ubi_queries(at);
+CREATE TABLE IF NOT EXISTS ubi_query_attributes (
+  query_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ubi_events (
   query_id TEXT NOT NULL, at REAL NOT NULL, action_name TEXT NOT NULL, ordinal INTEGER,
   object_id TEXT, body TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS ubi_events_query ON ubi_events(query_id);
+CREATE TABLE IF NOT EXISTS failures (
+  at REAL NOT NULL, user TEXT NOT NULL, release TEXT NOT NULL, experiment_id TEXT NOT NULL,
+  variant TEXT NOT NULL, error TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS failures_at ON failures(at);
 CREATE TABLE IF NOT EXISTS ratings (
   query_id TEXT PRIMARY KEY, at REAL NOT NULL, rating INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS logs (
@@ -118,14 +124,14 @@ class Store:
             ]
         )
 
-    def knows_query(self, query_id: str) -> bool:
-        """Whether a search with this id was served."""
+    def trial_of(self, query_id: str) -> tuple[str, str] | None:
+        """Experiment and variant of a search that was served (empty outside of one), or none."""
         connection = open_database(self._path)
         try:
             found = connection.execute(
-                "SELECT 1 FROM ubi_queries WHERE query_id=?", (query_id,)
+                "SELECT experiment_id, variant FROM ubi_queries WHERE query_id=?", (query_id,)
             ).fetchone()
-            return found is not None
+            return None if found is None else (str(found[0]), str(found[1]))
         finally:
             connection.close()
 

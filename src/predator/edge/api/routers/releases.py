@@ -8,7 +8,8 @@ from predator.edge.api.callers import Who
 from predator.edge.api.guard import guarded
 from predator.edge.api.pages import Cursor, Limit, Page, page
 from predator.edge.api.responses import errors
-from predator.edge.api.schemas import Contour
+from predator.edge.api.schemas import Contour, CycleId
+from predator.loop.experiment_view import ExperimentView
 from predator.loop.operator import Operator
 from predator.loop.operator_views import Experiments, ReleaseEntry
 
@@ -26,7 +27,13 @@ def router(operator: Operator) -> APIRouter:
 
     @routes.get("/experiments", responses=errors(404))
     def experiments(who: Who, contour: Contour) -> Experiments:
-        """The experiment that runs, by git, and what past ones found."""
+        """The experiments that run, by git, and what past ones found."""
         return operator.experiments(who.on(contour))
+
+    @routes.get("/experiments/{cycle_id}", responses=errors(404))
+    def experiment(who: Who, cycle_id: CycleId) -> ExperimentView:
+        """The experiment of one cycle: plan, looks, arms, metrics, verdict and its reason."""
+        who.on(operator.cycle_entry(cycle_id).contour)
+        return operator.experiment(cycle_id)
 
     return routes
