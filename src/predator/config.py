@@ -29,10 +29,10 @@ from predator.contours.secret_reference import check_reference
 from predator.domain.errors import InputError
 
 PREFIX = "PREDATOR_"
-SECRETS = frozenset({"database_url", "query_writer_key"})
+SECRETS = frozenset({"database_url", "query_writer_key", "argocd_token"})
 """Settings whose value is never shown."""
 
-_NOT_IN_A_FILE = frozenset({"contour", "contour_file"}) | SECRETS
+_NOT_IN_A_FILE = frozenset({"contour", "contour_file"}) | SECRETS - {"argocd_token"}
 _SEE = "see `predator settings`"
 
 
@@ -61,12 +61,36 @@ class Settings(BaseSettings):
         pattern="^[A-Za-z0-9._-]{1,64}$",
         description="lasting name of this worker (default: from host name and home)",
     )
+    shared_releases: bool = Field(
+        False, description="platforms of this home share git and releases: contour to contour"
+    )
     host: str = Field("127.0.0.1", description="address the platform listens on")
     port: int = Field(8321, ge=0, le=65535, description="its port; 0 picks a free one")
     admin_host: str = Field("127.0.0.1", description="address the admin API listens on")
     admin_port: int = Field(8322, ge=0, le=65535, description="its port; 0 picks a free one")
     model: Path | None = Field(None, description="folder of the sentence encoder (default: MiniLM)")
     max_tokens: int = Field(128, ge=16, le=512, description="tokens of a document the encoder sees")
+
+    argocd_url: str | None = Field(
+        None, description="Argo CD that deploys this contour (default: the platform follows git)"
+    )
+    argocd_app: str | None = Field(
+        None, description="its application there (default: predator-<contour>)"
+    )
+    argocd_project: str = Field("predator", description="the project of that application")
+    argocd_token: str | None = Field(
+        None, description="where the token for it lies, env:NAME or file:/path"
+    )
+    argocd_ca: Path | None = Field(
+        None,
+        description="PEM file of its certificate authority (default: well-known ones)",
+    )
+    argocd_control_url: str | None = Field(
+        None, description="headless service of the search pods, for flips (default: git alone)"
+    )
+    argocd_timeout_s: float = Field(
+        600, ge=1, le=86_400, description="least time that a roll-out gets there"
+    )
 
     rate_per_s: float = Field(60, gt=0, le=1000, description="searches a second by simulated users")
     users: int = Field(3000, ge=10, le=1_000_000, description="simulated users")
@@ -118,6 +142,12 @@ class Settings(BaseSettings):
     cpu_hour_usd: float = Field(0.05, ge=0, description="price of a CPU hour in that cost")
     csat_min: float = Field(4.0, ge=1, le=5, description="gate: least mean rating")
 
+    shadow_queries: int = Field(
+        0, ge=0, le=10_000, description="recorded queries replayed before users; 0: no replay"
+    )
+    interleaving_share: float = Field(
+        0, ge=0, lt=1, description="share of users who screen a candidate first; 0: no screen"
+    )
     experiment_share: float = Field(0.2, gt=0, lt=1, description="candidate's share of users")
     experiment_max_s: float = Field(80, gt=0, description="longest experiment")
     experiment_min_s: float = Field(10, gt=0, description="shortest experiment")
@@ -125,7 +155,21 @@ class Settings(BaseSettings):
     watch_looks: int = Field(6, ge=1, description="looks at a fresh release")
     watch_look_s: float = Field(3, gt=0, description="time between looks")
     holdback_share: float = Field(0.05, gt=0, lt=1, description="share kept on the old release")
+    holdback_share_max: float = Field(
+        0.2, gt=0, le=0.5, description="share up to which it is widened where the traffic is small"
+    )
     gross_drop_rel: float = Field(0.2, gt=0, lt=1, description="drop that counts as gross")
+    watch_drop_rel: float = Field(
+        0.3, gt=0, lt=1, description="drop that a watch must be able to see to keep a release"
+    )
+    watch_extend_max: int = Field(
+        2, ge=1, le=100, description="how many times longer a watch may become to see it"
+    )
+    watch_latency_floor_ms: float = Field(
+        100, ge=0, description="watch: p95 under this is never too slow"
+    )
+
+    drill_every_s: float = Field(0, ge=0, description="time between drills by a worker (0: none)")
 
     approval_expires_s: float = Field(
         86_400, ge=1, description="how long a person may take to approve"
@@ -142,7 +186,7 @@ class Settings(BaseSettings):
         False, description="tune the encoder too (needs the extra train, and minutes)"
     )
     cross_encoder: bool = Field(
-        False, description="bench: train a cross-encoder too (needs the extra train, and minutes)"
+        False, description="train a cross-encoder too (needs the extra train, and minutes)"
     )
     training_budget_s: float = Field(
         600, ge=0, description="candidates that would take longer in all are left out"
@@ -167,7 +211,7 @@ class Settings(BaseSettings):
     _contour: Contour | None = PrivateAttr(None)
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
-    @field_validator("query_writer_key")
+    @field_validator("query_writer_key", "argocd_token")
     @classmethod
     def _is_a_reference(cls, reference: str | None) -> str | None:
         return None if reference is None else check_reference(reference)

@@ -13,9 +13,9 @@ from predator.learning import lambdamart
 from predator.learning.lambdamart import (
     MONOTONE,
     Prepared,
-    choose_trees,
     prepare,
     rank,
+    stop_early,
     train,
 )
 from predator.search.features import FEATURES
@@ -58,8 +58,7 @@ def test_it_finds_the_feature_that_decides() -> None:
 
 def test_noise_teaches_it_nothing_and_few_trees_are_chosen() -> None:
     fit, held_out = lessons(60, noise=True), lessons(60, seed=2, noise=True)
-    trees = choose_trees(fit, held_out, seed=0, base_weight=0.0)
-    model = train(fit, trees=trees, seed=0, base_weight=0.0)
+    model = stop_early(fit, held_out, seed=0, base_weight=0.0)
     unseen = lessons(200, seed=3, noise=True)
     assert share_right(unseen, rank(unseen, model)) == pytest.approx(1 / 20, abs=0.05)
 
@@ -70,8 +69,15 @@ def test_the_same_data_and_seed_give_the_same_model() -> None:
     assert train(data, trees=15, seed=3, base_weight=0.5) == one
     assert train(data, trees=15, seed=3, base_weight=0.5, threads=2).trees == 15
     assert train(data, trees=15, seed=4, base_weight=0.5).text != one.text
-    chosen = [choose_trees(data, lessons(20, 9), seed=3, base_weight=0.5) for _ in range(2)]
-    assert chosen[0] == chosen[1] >= 1
+    chosen = [stop_early(data, lessons(20, 9), seed=3, base_weight=0.5) for _ in range(2)]
+    assert chosen[0] == chosen[1]
+
+
+def test_a_model_that_stopped_early_is_one_that_was_given_its_number_of_trees() -> None:
+    data, held_out = lessons(40), lessons(30, seed=2)
+    stopped = stop_early(data, held_out, seed=3, base_weight=0.5)
+    given = train(data, trees=stopped.trees, seed=3, base_weight=0.5)
+    assert rank(held_out, stopped) == rank(held_out, given)
 
 
 def test_missing_values_are_no_obstacle() -> None:
@@ -100,9 +106,9 @@ def test_queries_without_an_order_to_learn_are_a_clear_error(data: list[Prepared
     with pytest.raises(InputError, match="bring more judgments"):
         train(data, trees=5, seed=0, base_weight=0.0)
     with pytest.raises(InputError, match="bring more judgments"):
-        choose_trees(data, lessons(5), seed=0, base_weight=0.0)
+        stop_early(data, lessons(5), seed=0, base_weight=0.0)
     with pytest.raises(InputError, match="bring more judgments"):
-        choose_trees(lessons(5), data, seed=0, base_weight=0.0)
+        stop_early(lessons(5), data, seed=0, base_weight=0.0)
 
 
 def test_queries_without_an_order_are_passed_over_among_others() -> None:
@@ -116,7 +122,7 @@ def test_queries_without_an_order_are_passed_over_among_others() -> None:
 
 
 def test_a_grade_seen_only_in_held_out_queries_is_allowed() -> None:
-    assert choose_trees(lessons(20), lessons(20, 1, highest=3), seed=0, base_weight=0.0) >= 1
+    assert stop_early(lessons(20), lessons(20, 1, highest=3), seed=0, base_weight=0.0).trees >= 1
 
 
 def test_higher_grades_weigh_more() -> None:

@@ -111,6 +111,10 @@ def _refusal(role: str, action: str, contour: str, context: dict[str, Any]) -> s
             return "target-unhealthy"
     if action == "promote" and not proven:
         return "evidence-required"
+    if action == "promote" and "from_contour" in context:
+        before = {"edge-oracle": "dev-mac", "compute-nvidia": "edge-oracle"}
+        if context["from_contour"] != before.get(contour, object()):
+            return "contour-skipped"
     if action == "keep_gold" and loop and not proven:
         return "gold-needs-evidence"
     if contour == "dev-mac" and loop:
@@ -133,7 +137,7 @@ def _permit(role: str, action: str, contour: str) -> str:
         return "news-and-costs"
     if role == "operator" and action in WAY_BACK:
         return "operator-rolls-back"
-    if role == "operator" and action in ("take_backup", "keep_gold"):
+    if role == "operator" and action in ("take_backup", "keep_gold", "end_watch"):
         return "operator-keeps"
     if action == "drill" and role in ("drill", "operator"):
         drills = {"local": "drill-is-rehearsed", "edge-oracle": "edge-drill-is-rehearsed"}
@@ -169,6 +173,8 @@ def requests(seed: int, count: int) -> Iterator[Request]:
             context["simulated"] = True
         if chance.random() < 0.3:
             context["approved"] = chance.choice([True, True, False, "true", 1])
+        if chance.random() < 0.2:
+            context["from_contour"] = chance.choice(["dev-mac", "edge-oracle", "local", 1])
         if chance.random() < 0.1:
             context["budget"] = chance.choice([0, -5, 10**12])
         yield chance.choice(roles), chance.choice(actions), contour, context

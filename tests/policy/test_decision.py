@@ -49,7 +49,7 @@ class TestWhoMayDoWhat:
         allowed = {
             "loop": ACTIONS - {"drill"} - backup,
             "drill": BOOKS | drill,
-            "operator": BOOKS | WAY_BACK | {"take_backup", "keep_gold"} | drill,
+            "operator": BOOKS | WAY_BACK | {"take_backup", "keep_gold", "end_watch"} | drill,
         }
         may = {a for a in ACTIONS if rule(principal, a, contour) == ALLOW}
         assert may == allowed[principal.role]
@@ -219,6 +219,18 @@ class TestPromotion:
             free: dict[str, Any] = {"edge_experiment": verdict, "edge_required": False}
             assert rule(LOOP, "promote", "compute-nvidia", **free) == ALLOW
             assert rule(LOOP, "promote", "edge-oracle", edge_experiment=verdict) == ALLOW
+
+    def test_a_release_goes_from_contour_to_contour_and_skips_none(self) -> None:
+        for contour in CONTOURS:
+            for source in (*CONTOURS, "mars", "", True, 1):
+                said = rule(LOOP, "promote", contour, from_contour=source, approved=True)
+                step = (source, contour)
+                allowed = step in {("dev-mac", "edge-oracle"), ("edge-oracle", "compute-nvidia")}
+                assert said == (ALLOW if allowed else "contour-skipped")
+
+    def test_what_a_rehearsal_found_does_not_go_to_the_edge(self) -> None:
+        given: dict[str, Any] = {"from_contour": "dev-mac", "simulated": True}
+        assert rule(LOOP, "promote", "edge-oracle", **given) == "edge-not-simulated"
 
 
 class TestSimulation:

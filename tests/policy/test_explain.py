@@ -43,7 +43,7 @@ def test_a_denial_quotes_its_rule_and_names_what_else_stood_in_the_way() -> None
     assert told.context == given
     assert set(told.missing) == {"experiment", "manual_approval_required", "approved",
                                  "auto_promote", "simulated", "edge_required",
-                                 "edge_experiment"}  # fmt: skip
+                                 "edge_experiment", "from_contour"}  # fmt: skip
 
 
 def test_a_wait_for_approval_names_the_rule_that_would_allow() -> None:

@@ -64,7 +64,7 @@ def test_the_schema_names_every_action_and_every_value_and_no_other() -> None:
     assert set(re.split(r",\s*", names)) == ACTIONS
     values = set(re.findall(r"(\w+)\?:", schema))
     assert values == {name for rule in shipped().rules for name in rule.reads}
-    assert values == {*GOOD, "approved"}
+    assert values == {*GOOD, "approved", "from_contour"}
 
 
 def test_each_rule_can_be_quoted_with_its_place() -> None:

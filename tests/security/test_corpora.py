@@ -131,10 +131,10 @@ class TestCode:
         for at in range(0, count, 8):
             a, b, c, d, e, f, g, h = (*given[at : at + 8], *[""] * 8)[:8]
             state = Desired(
-                LiveRelease(a, b, c), RunningExperiment(d, e, f, 0.2), Holdback(g, h, 0.05)
+                LiveRelease(a, b, c), (RunningExperiment(d, e, f, 0.2),), Holdback(g, h, 0.05)
             )
             values = render_values(state.release, None)
-            experiments = render_experiments(state.experiment, state.holdback)
+            experiments = render_experiments(state.experiments, state.holdback)
             if parse(values, experiments) != state:
                 wrong.append(state)
         assert wrong == []

@@ -147,12 +147,20 @@ class Home:
                 return run
         return None
 
-    def new_run(self, name: str) -> Run:
-        """A fresh folder for a platform, and ``current`` pointing at it."""
+    def new_run(self, name: str, *, shared: bool = False) -> Run:
+        """A fresh folder for a platform.
+
+        ``shared``: its repository and its objects are those of the home's other platforms, so that
+        a release can go from one contour to the next.
+        """
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "collection"
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         folder = self.root / "runs" / f"{stamp}-{slug}-{secrets.token_hex(2)}"
         folder.mkdir(parents=True)
+        if shared:
+            for part in ("gitops.git", "objects"):
+                (self.root / "shared").mkdir(exist_ok=True)
+                (folder / part).symlink_to(Path("..", "..", "shared", part))
         for name_of_secret in ("assignment", "control"):
             path = folder / f"{name_of_secret}.secret"
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -184,7 +192,8 @@ class Run:
 
     @property
     def gitops(self) -> Path:
-        return self.folder / "gitops.git"
+        """Where the repository really lies: one that is shared is locked beside itself."""
+        return (self.folder / "gitops.git").resolve()
 
     @property
     def database(self) -> Path:

@@ -46,7 +46,7 @@ def learner_of(
         return Learner(
             replica, seed, threads, budget_of(settings), progress.work, judged,
             tune, lambda tuned: _export(home, settings, replica.objects, tuned),
-            read, replica.objects.put, tuned_on,
+            read=read, put=replica.objects.put, tuned_on=tuned_on,
         )  # fmt: skip
 
     return make

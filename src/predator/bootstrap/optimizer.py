@@ -26,7 +26,7 @@ from predator.loop.gold_readings import told
 if TYPE_CHECKING:
     from predator.adapters.runtime.dbos_worker import DbosWorker
     from predator.loop.record import Record
-    from predator.loop.stations import Situation
+    from predator.loop.stations import Situation, Stations
     from predator.policy.decision import Principal
     from predator.ports.progress import Progress
     from predator.ports.runtime import Flow, Json, Runtime
@@ -90,9 +90,17 @@ class Optimizer:
 
     def flows(self) -> Mapping[str, Flow]:
         """By the names under which histories know them."""
+        from predator.loop.keep import keep_flow
         from predator.loop.people import roll_back_flow
+        from predator.loop.promotion_flow import promotion_flow
 
-        return {"cycle": self._cycle, "rollback": roll_back_flow(self._register)}
+        return {
+            "cycle": self._cycle,
+            "drill": self._drill,
+            "keep": keep_flow(self._register),
+            "promotion": promotion_flow(self._register, self._watching),
+            "rollback": roll_back_flow(self._register),
+        }
 
     def queues(self, concurrency: int) -> Mapping[str, int]:
         """How many flows of each queue this worker runs at once."""
@@ -142,6 +150,33 @@ class Optimizer:
             raise
         return turn(record, stations).to_json()
 
+    def _drill(self, runtime: Runtime, asked: Json) -> Json:
+        from predator.loop.drill import DRILL, drill
+        from predator.loop.ending import fail
+        from predator.loop.record import Record
+        from predator.loop.stations import Situation
+
+        record = Record(
+            self._ring, runtime, asked["cycle_id"], asked["trigger"], DRILL,
+            simulated=self.simulated,
+        )  # fmt: skip
+        if self.simulated:
+            from predator.simulation.simulated_stations import SimulatedStations
+
+            return drill(record, SimulatedStations(seed=self._settings.seed))
+        from predator.loop.real_stations import RealStations
+
+        try:
+            now = float(record.step("now", self._ring.clock.now))
+            stations = RealStations(
+                self._sources(), labels_of(self._run), Situation.of_a_drill(now),
+                quality_gates_of(self._settings),
+            )  # fmt: skip
+        except Exception as error:  # before the drill: it ends on record all the same
+            fail(record, error)
+            raise
+        return drill(record, stations)
+
     def _register(self, runtime: Runtime, key: str, trigger: Json, principal: Principal) -> Record:
         from predator.loop.record import Record
 
@@ -154,6 +189,23 @@ class Optimizer:
 
         cycle_id = str(runtime.step(f"register:{key}", register))
         return Record(ring, runtime, cycle_id, trigger, principal, simulated=self.simulated)
+
+    def _watching(self, record: Record) -> Stations:
+        """Stations for a release that was made elsewhere: they only watch it, which a contour
+        without judged queries can do too."""
+        from predator.loop.labels import Labels
+        from predator.loop.real_stations import RealStations
+        from predator.loop.stations import Situation
+        from predator.simulation.simulated_stations import SimulatedStations
+
+        if self.simulated:
+            return SimulatedStations(seed=self._settings.seed)
+        judged = (self._run.folder / "labels.json").exists()
+        labels = labels_of(self._run) if judged else Labels((), (), (), {})
+        return RealStations(
+            self._sources(), labels, Situation.unobserved(record.ring.clock.now()),
+            quality_gates_of(self._settings),
+        )  # fmt: skip
 
     def _sources(self) -> Any:
         from predator.search.encoder.onnx_encoder import OnnxEncoder
@@ -182,8 +234,12 @@ class Optimizer:
         return found, assessment.reason
 
     def _keep_time(self, worker: DbosWorker) -> None:
+        from predator.loop.contour_follow import Follower
         from predator.loop.timetable import Timetable
 
+        follower = Follower(
+            self._settings.contour, self._ring.desired.gitops, self._ring.releases, worker.flows
+        )
         table = Timetable(
             self._settings.contour,
             self._stores.cycles,
@@ -199,11 +255,14 @@ class Optimizer:
                 started = table.tick(now, self.scheduled())
                 if not self.simulated and now - looked >= self._settings.window_s:
                     looked = now
+                    if (coming := follower.look()) is not None:
+                        self._say(f"{coming} was asked for")
                     situation, _ = self._situation()
                     started = table.signal(
                         situation, now, self.contour.self_improvement.cycle_interval_s
                     )
                     gold_said = self._watch_gold(now, gold_said)
+                started = table.drill(now, self._settings.drill_every_s) or started
                 alerted = self._watch_the_budget(now, alerted)
                 if started is not None:
                     self._say(f"cycle {started} was asked for")

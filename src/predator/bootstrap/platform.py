@@ -31,7 +31,7 @@ def objects_of(folder: Path) -> ObjectStore:
     """The object store below ``folder``."""
     from predator.adapters.object_store.folder import FolderObjectStore
 
-    return FolderObjectStore(folder / "objects")
+    return FolderObjectStore((folder / "objects").resolve())
 
 
 def desired_of(run: Run, contour: str) -> DesiredState:
@@ -78,14 +78,16 @@ def first_retrieval(files: EncoderFiles) -> RetrievalParameters:
 
 
 def found_platform(run: Run, files: EncoderFiles, rules: Rules, name: str, contour: str) -> None:
-    """The first release, BM25 + dense by RRF, committed to a new GitOps repository."""
-    from predator.adapters.releases.gto_git import GtoGitReleases
+    """The first release, BM25 + dense by RRF, committed to the run's GitOps repository.
+
+    In a repository that is shared, a contour that is there already keeps what is live on it.
+    ``InputError`` where the first version there is another release: contours that share releases
+    are founded on the same documents and the same encoder.
+    """
     from predator.loop.bundle import keep_encoder
-    from predator.loop.gold import keep_version
     from predator.loop.replica import keep_release
-    from predator.ports.releases import KeptRelease
     from predator.search.analyze import SCHEMA
-    from predator.search.desired import LiveRelease
+    from predator.search.desired import values_path
 
     objects = objects_of(run.folder)
     digest = objects.put(rules.dump())
@@ -93,20 +95,39 @@ def found_platform(run: Run, files: EncoderFiles, rules: Rules, name: str, conto
     release = Release(files.digest, SCHEMA, digest, first_retrieval(files))
     keep_release(objects, release)
     desired = desired_of(run, contour)
-    revision = desired.set_release(
-        LiveRelease(FIRST_VERSION, release.digest, "bootstrap"),
-        None,
-        f"Found the platform with {FIRST_VERSION}: BM25 + dense by RRF",
-        {"Cycle": "bootstrap", "Step": "release"},
-    )
-    releases = GtoGitReleases(run.gitops)
-    kept = KeptRelease(FIRST_VERSION, release.digest, revision, "bootstrap", time.time())
-    keep_version(releases, objects, desired, kept)
-    releases.mark(FIRST_VERSION, "stable", time.time())
+    if desired.gitops.read(values_path(contour)) is None:
+        _found_contour(run, desired, objects, release.digest)
     about = {"name": name, "contour": contour, "rules": digest, "encoder": files.digest}
     partial = run.folder / "platform.json.partial"
     partial.write_text(json.dumps(about))
     partial.replace(run.folder / "platform.json")
+
+
+def _found_contour(run: Run, desired: DesiredState, objects: ObjectStore, digest: str) -> None:
+    from predator.adapters.releases.gto_git import GtoGitReleases
+    from predator.loop.gold import keep_version
+    from predator.ports.releases import KeptRelease
+    from predator.search.desired import LiveRelease
+
+    releases, first = GtoGitReleases(run.gitops), desired.gitops.head() is None
+    if any(one.version == FIRST_VERSION and one.digest != digest for one in releases.list()):
+        raise InputError(
+            f"{FIRST_VERSION} of the shared repository is another release",
+            cure="found each contour on the same documents with the same model and seed",
+        )
+    revision = desired.set_release(
+        LiveRelease(FIRST_VERSION, digest, "bootstrap"),
+        None,
+        f"Found the platform with {FIRST_VERSION}: BM25 + dense by RRF",
+        {
+            "Cycle": "bootstrap",
+            "Step": "release" if first else f"release-{desired.contour}",
+            "Contour": desired.contour,
+        },
+    )
+    kept = KeptRelease(FIRST_VERSION, digest, revision, "bootstrap", time.time())
+    keep_version(releases, objects, desired, kept)
+    releases.mark(FIRST_VERSION, "stable", time.time())
 
 
 def platform_app(settings: Settings, run: Run) -> FastAPI:

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from predator.bootstrap.deployer import deployer_for
 from predator.bootstrap.governed import Stores, governance_of
 from predator.bootstrap.home import Home, Run
-from predator.bootstrap.platform import deployer_of, desired_of, objects_of
+from predator.bootstrap.platform import desired_of, objects_of
 from predator.bootstrap.query_writer import query_writer_of
 from predator.config import Settings, quality_gates
 from predator.contours.meaning import GATE_PROFILES
@@ -45,7 +46,7 @@ def ring_of(settings: Settings, run: Run, url: str, stores: Stores, progress: Pr
         releases=GtoGitReleases(run.gitops),
         objects=objects_of(run.folder),
         tracking=tracking_of(settings),
-        deployer=deployer_of(run, url),
+        deployer=deployer_for(settings, run, url),
         clock=SystemClock(),
         progress=progress,
         artifacts=home.artifacts,
@@ -84,6 +85,7 @@ def sources_of(
         writer=query_writer_of(settings),
         encoder_of=home.encoder_of(objects_of(run.folder), progress),
         tunable=tunable_of(settings, home, progress),
+        readable=readable_of(settings, home, progress),
         max_tokens=settings.max_tokens,
     )
 
@@ -103,13 +105,22 @@ def tunable_of(
             cure="pip install 'predator-search[train]', or set tune_encoder=false",
         )
 
-    def bring() -> Mapping[str, bytes]:
-        from predator.learning.bi_encoder import read_parts
-        from predator.search.encoder.hub import model_folder
+    return lambda: _parts(settings, home, progress)
 
-        return read_parts(model_folder(settings.model, home.caches / "encoder", progress.note))
 
-    return bring
+def readable_of(
+    settings: Settings, home: Home, progress: Progress
+) -> Callable[[], Mapping[str, bytes]] | None:
+    """What brings the files of the model that a cross-encoder is trained from; ``None`` where
+    that is off. Where torch is missing the job says so, and trains the rest."""
+    return (lambda: _parts(settings, home, progress)) if settings.cross_encoder else None
+
+
+def _parts(settings: Settings, home: Home, progress: Progress) -> Mapping[str, bytes]:
+    from predator.learning.bi_encoder import read_parts
+    from predator.search.encoder.hub import model_folder
+
+    return read_parts(model_folder(settings.model, home.caches / "encoder", progress.note))
 
 
 def trainer_of(settings: Settings) -> Trainer:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from predator.contours.schedule import check_cron, seconds
@@ -41,10 +48,15 @@ def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
-Duration = Annotated[str, AfterValidator(_check_duration)]
+# What a schema of the file can say of them ahead of time; the validators decide.
+_DURATION = WithJsonSchema({"type": "string", "pattern": "^[0-9]+[smhd]$"})
+_REFERENCE = WithJsonSchema({"type": "string", "pattern": "^(env:[A-Za-z_]|file:/)"})
+_SCALAR = WithJsonSchema({"type": ["string", "number"]})
+
+Duration = Annotated[str, AfterValidator(_check_duration), _DURATION]
 Cron = Annotated[str, AfterValidator(check_cron)]
-Reference = Annotated[str, AfterValidator(check_reference)]
-Scalar = Annotated[Any, AfterValidator(_check_scalar)]
+Reference = Annotated[str, AfterValidator(check_reference), _REFERENCE]
+Scalar = Annotated[Any, AfterValidator(_check_scalar), _SCALAR]
 Destination = Annotated[str, Field(max_length=1_000), AfterValidator(_check_destination)]
 Metric = Annotated[float, Field(ge=0)]
 _FROZEN = AfterValidator(MappingProxyType)

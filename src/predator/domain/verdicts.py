@@ -1,4 +1,4 @@
-"""The two closed sets of answers in the ring."""
+"""The closed sets of answers in the ring."""
 
 from __future__ import annotations
 
@@ -28,3 +28,11 @@ class WatchDecision(StrEnum):
     KEEP = "KEEP"
     HOLD = "HOLD"
     ROLL_BACK = "ROLL_BACK"
+
+
+class Screening(StrEnum):
+    """What a screen before an experiment says. It turns away; it never promotes."""
+
+    GO = "GO"
+    NO_GO = "NO_GO"
+    UNDECIDED = "UNDECIDED"

@@ -95,8 +95,10 @@ def make_lessons(
     generated: Sequence[Example] = (),
     generated_weight: float = 0.3,
     teacher: tuple[str, Targets] | None = None,
+    masked: Index | None = None,
 ) -> Lessons:
-    """Lessons from judged ``examples`` (one cluster number each) and ``generated`` ones.
+    """Lessons from judged ``examples`` (one cluster number each) and ``generated`` ones, which
+    were found in ``masked`` (in ``index`` without it).
 
     ``live`` orders the candidates, ``depth`` is how many of them the model will read.
     ``teacher`` is a name and its soft targets.
@@ -108,21 +110,23 @@ def make_lessons(
 
     targets = None if teacher is None else teacher[1]
     questions: list[Question] = []
-    for part, weight, of in (
-        (examples, 1.0, groups.tolist()),
-        (generated, generated_weight, [-1] * len(generated)),
+    for part, within, weight, of in (
+        (examples, index, 1.0, groups.tolist()),
+        (generated, masked or index, generated_weight, [-1] * len(generated)),
     ):
-        made = make_pairs(index, part, live, seed=seed, depth=depth, weight=weight, teacher=targets)
+        made = make_pairs(
+            within, part, live, seed=seed, depth=depth, weight=weight, teacher=targets
+        )
         for example, pairs, group in zip(part, made, of, strict=True):
             found = example.refused(live).take(depth)
             questions.append(
                 Question(
                     example.query.text,
                     group,
-                    tuple(number(passage(index.documents[row])) for row in found.rows.tolist()),
+                    tuple(number(passage(within.documents[row])) for row in found.rows.tolist()),
                     tuple(found.fused.astype(float).tolist()),
                     {
-                        number(passage(index.documents[row])): grade
+                        number(passage(within.documents[row])): grade
                         for row, grade in example.grade_of.items()
                     },
                     tuple((number(p.document), p.target, p.weight) for p in pairs),

@@ -46,8 +46,9 @@ class TrainingSet:
     """Judged queries with their candidates, and how the release in force retrieves.
 
     ``clusters`` numbers the query cluster of each example: folds never part one. ``generated``
-    examples may be learnt from and are never scored on. ``base`` are the parameters of the live
-    release, ``retrieval`` those that the candidate will have.
+    examples may be learnt from and are never scored on; they were found in ``masked``, where that
+    is given: an index of documents without what the queries were made from. ``base`` are the
+    parameters of the live release, ``retrieval`` those that the candidate will have.
     """
 
     index: Index
@@ -59,7 +60,13 @@ class TrainingSet:
     generated: Sequence[Example] = ()
     base: RetrievalParameters = field(default_factory=RetrievalParameters)
     retrieval: RetrievalParameters = field(default_factory=RetrievalParameters)
+    masked: Index | None = None
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def generated_index(self) -> Index:
+        """Where the generated examples were found."""
+        return self.index if self.masked is None else self.masked
 
     def pick(self, mask: NDArray[np.bool_]) -> TrainingSet:
         """The examples of ``mask``; what was computed of all of them is kept."""

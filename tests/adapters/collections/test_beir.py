@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -243,6 +244,16 @@ def test_what_is_missing_is_named(
     with pytest.raises(InputError, match=words) as caught:
         load_beir(folder)
     assert_fit_to_print(caught.value)
+
+
+def test_a_folder_of_documents_alone_is_a_collection_without_questions(folder: Path) -> None:
+    whole = load_beir(folder)
+    (folder / "queries.jsonl").unlink()
+    shutil.rmtree(folder / "qrels")
+    alone = load_beir(folder)
+    assert alone.documents == whole.documents
+    assert (alone.queries, dict(alone.splits)) == ((), {})
+    assert alone.digest != whole.digest
 
 
 def test_ignoring_every_document_is_refused(folder: Path) -> None:

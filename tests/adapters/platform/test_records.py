@@ -101,6 +101,25 @@ def test_an_experiment_can_be_picked_out(
     assert len(records.impressions(0, time.time())) == 21
 
 
+def test_a_search_that_a_release_fails_to_answer_is_on_record(
+    client: TestClient, records: PlatformRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> object:
+        raise ZeroDivisionError("secret words of a user")
+
+    since = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr("predator.search.serving.platform.rank", broken)
+        with pytest.raises(ZeroDivisionError):
+            client.post("/search", json={"query": "matrix", "user_id": "ann"})
+    served = ask(client, "bob")
+    (found,) = records.failures(since, time.time())
+    assert (found.user, found.experiment, found.variant) == ("ann", "", "")
+    assert found.release == client.get("/readyz").json()["release"]
+    assert [one.query_id for one in records.impressions(since, time.time())] == [served]
+    assert records.failures(since, found.at) == records.failures(since, 9e9, "exp-1") == []
+
+
 def test_documents_are_those_that_can_be_found(
     client: TestClient, records: PlatformRecords
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from predator.adapters.trainer.job_folder import JobFolder
 from predator.adapters.trainer.job_limits import JobLimits
 from predator.adapters.trainer.local_process import LocalProcessTrainer
+from predator.adapters.trainer.naming import ordered
 from predator.domain.errors import IntegrityError, PredatorError
 from predator.ports.trainer import Trainer
 from tests.adapters.trainer.jobs import KINDS
@@ -91,6 +92,36 @@ def test_an_ended_job_gives_its_room_back(trainer: LocalProcessTrainer, tmp_path
     reached(trainer, 2, other)
     trainer.cancel(other)
     assert not (folder_of(tmp_path, other) / "inputs").exists()
+
+
+def test_a_failed_job_gives_its_room_back(trainer: LocalProcessTrainer, tmp_path: Path) -> None:
+    trainer.start(JOB, "broken", {"a": b"1"}, {"says": "no"})
+    (folder_of(tmp_path) / "checkpoint").mkdir()
+    assert ended(trainer).state == "failed"
+    assert not (folder_of(tmp_path) / "inputs").exists()
+    assert not (folder_of(tmp_path) / "checkpoint").exists()
+    assert trainer.poll(JOB).error == "ValueError: no"
+
+
+def test_what_was_left_of_a_job_goes_when_the_next_one_comes(
+    trainer: LocalProcessTrainer, tmp_path: Path
+) -> None:
+    """An ended one whose end was cut off, and one that nobody goes on with."""
+    for name in ("cut-off", "forgotten", "resting"):
+        job = JobFolder(name, tmp_path / name)
+        job.make(ordered("patient", {"a": b"1"}, {}), {"a": b"1"})
+        (job.path / "attempt-1").mkdir()
+        (job.path / "checkpoint").mkdir()
+    JobFolder("cut-off", tmp_path / "cut-off").end("cancelled")
+    week_ago = time.time() - 8 * 86_400
+    for path in (tmp_path / "forgotten", tmp_path / "forgotten" / "attempt-1"):
+        os.utime(path, (week_ago, week_ago))
+    completed(trainer)
+    assert (tmp_path / "resting" / "checkpoint").exists()
+    assert not (tmp_path / "cut-off" / "checkpoint").exists()
+    assert not (tmp_path / "cut-off" / "inputs").exists()
+    assert not (tmp_path / "forgotten").exists()
+    assert JobFolder("cut-off", tmp_path / "cut-off").status().state == "cancelled"
 
 
 def _change(path: Path) -> None:
@@ -206,6 +237,7 @@ from pathlib import Path
 from typing import ClassVar
 from predator.adapters.trainer.job_limits import JobLimits
 from predator.adapters.trainer.local_process import LocalProcessTrainer
+from predator.adapters.trainer.naming import ordered
 from predator.domain.errors import PredatorError
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:

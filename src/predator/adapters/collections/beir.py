@@ -25,7 +25,8 @@ _LAYOUT = "A BEIR folder holds corpus.jsonl, queries.jsonl and qrels/*.tsv"
 
 
 def load_beir(folder: Path, *, missing_docs: Literal["error", "ignore"] = "error") -> Collection:
-    """Read a BEIR folder whole.
+    """Read a BEIR folder whole, or one that holds documents alone: ``corpus.jsonl``, neither
+    ``queries.jsonl`` nor ``qrels``.
 
     Each ``qrels/NAME.tsv`` is a split. A document may carry its ``category`` at the top or under
     ``metadata``. Documents without title and text (Cranfield has two) are left out, because
@@ -42,16 +43,21 @@ def load_beir(folder: Path, *, missing_docs: Literal["error", "ignore"] = "error
     documents = {name: document for name, document in read.items() if not _is_empty(document)}
     if not documents:
         raise InputError(f"{shown_path(corpus)}:1: no document has a title or a text", cure=_LAYOUT)
-    queries = {query.id: query for query in _queries(folder / "queries.jsonl")}
-    qrels = {
-        path.stem: read_qrels(
-            path,
-            queries,
-            documents,
-            droppable=None if missing_docs == "ignore" else read.keys() - documents.keys(),
-        )
-        for path in _qrels_files(folder / "qrels")
-    }
+    alone = not (folder / "queries.jsonl").exists() and not (folder / "qrels").exists()
+    queries = {} if alone else {q.id: q for q in _queries(folder / "queries.jsonl")}
+    qrels = (
+        {}
+        if alone
+        else {
+            path.stem: read_qrels(
+                path,
+                queries,
+                documents,
+                droppable=None if missing_docs == "ignore" else read.keys() - documents.keys(),
+            )
+            for path in _qrels_files(folder / "qrels")
+        }
+    )
     splits = {name: part.judgments for name, part in qrels.items()}
     judged = {query_id for judgments in splits.values() for query_id in judgments}
     orphans = {query for part in qrels.values() for query in part.dropped_queries} - judged

@@ -10,14 +10,16 @@ from typing import Any
 
 from predator.domain.documents import Document
 from predator.domain.errors import PredatorError
-from predator.ports.feedback import Impression
+from predator.ports.feedback import DraftedHit, Failure, Impression
 
 _IMPRESSIONS = """
 SELECT q.query_id, q.user_query, q.user, q.release, q.experiment_id, q.variant, q.hits,
        q.latency_ms, q.at, r.rating,
        (SELECT group_concat(e.ordinal) FROM ubi_events e
-         WHERE e.query_id = q.query_id AND e.action_name = 'click' AND e.ordinal IS NOT NULL)
+         WHERE e.query_id = q.query_id AND e.action_name = 'click' AND e.ordinal IS NOT NULL),
+       CASE WHEN q.variant = 'interleaved' THEN a.body END
 FROM ubi_queries q LEFT JOIN ratings r ON r.query_id = q.query_id
+     LEFT JOIN ubi_query_attributes a ON a.query_id = q.query_id
 WHERE q.at >= ? AND q.at < ? AND (? IS NULL OR q.experiment_id = ?) ORDER BY q.at
 """
 
@@ -46,10 +48,22 @@ class PlatformRecords:
                 rating=rating,
                 latency_ms=latency_ms,
                 at=at,
+                draft=_draft(attributes),
             )
             for (query_id, query, user, release, experiment_id, variant, hits, latency_ms, at,
-                 rating, clicks) in rows
+                 rating, clicks, attributes) in rows
         ]  # fmt: skip
+
+    def failures(
+        self, since: float, until: float, experiment: str | None = None
+    ) -> Sequence[Failure]:
+        """Searches in ``[since, until)`` that a release failed to answer, oldest first."""
+        rows = self._query(
+            "SELECT user, release, experiment_id, variant, at FROM failures "
+            "WHERE at >= ? AND at < ? AND (? IS NULL OR experiment_id = ?) ORDER BY at, rowid",
+            (since, until, experiment, experiment),
+        )
+        return [Failure(*row) for row in rows]
 
     def log_counts(self, since: float, until: float) -> Mapping[str, int]:
         """Fingerprints of the window's log lines as ``component/level: text``, and how often."""
@@ -91,3 +105,9 @@ class PlatformRecords:
                 connection.close()
         except sqlite3.Error as error:
             raise PredatorError(f"the platform's records cannot be read: {error}") from error
+
+
+def _draft(attributes: str | None) -> tuple[DraftedHit, ...]:
+    if attributes is None:
+        return ()
+    return tuple(DraftedHit(*place) for place in json.loads(attributes).get("places", ()))

@@ -32,6 +32,8 @@ from predator.ports.trainer import JobState, JobStatus
 _OUTCOME, _ALIVE = "outcome.json", "alive"
 _ATTEMPT = re.compile(r"attempt-(\d+)\Z", re.ASCII)
 _ABANDONED_S = 3600.0
+_FORGOTTEN_S = 7 * 86_400.0
+"""A job that nobody has gone on with for so long is begun from nothing, if ever."""
 _PROGRESS_BYTES = 4096
 _POLL_S = 0.005
 
@@ -52,6 +54,7 @@ class JobFolder:
         parent = self.path.parent
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _drop_abandoned(parent)
+        _make_room(parent)
         beside = parent / f".{self.path.name}.{secrets.token_hex(8)}"
         try:
             (beside / INPUTS).mkdir(mode=0o700, parents=True)
@@ -176,6 +179,24 @@ def _drop_abandoned(parent: Path) -> None:
         with suppress(OSError):
             if time.time() - path.lstat().st_mtime > _ABANDONED_S:
                 shutil.rmtree(path)
+
+
+def _make_room(parent: Path) -> None:
+    """Drop what ended jobs do not need any more, should their own end have been cut off, and
+    whole jobs that were forgotten before they ended: a checkpoint has hundreds of MB."""
+    for path in parent.glob("[!.]*"):
+        job = JobFolder(path.name, path)
+        with suppress(OSError, IntegrityError):
+            if (outcome := job.outcome()) is not None:
+                job.drop(outputs=outcome.get("state") != "completed")
+            elif time.time() - _touched(path) > _FORGOTTEN_S and (lock := job.lock()) is not None:
+                shutil.rmtree(path)
+                os.close(lock)
+
+
+def _touched(job: Path) -> float:
+    """When something last happened to a job (unix s)."""
+    return max(path.stat().st_mtime for path in (job, *job.glob("attempt-*/*")))
 
 
 def _count(value: Any) -> int:

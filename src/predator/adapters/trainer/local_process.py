@@ -73,7 +73,10 @@ class LocalProcessTrainer:
         job = self._known(job_id)
         with self._explained():
             self._go_on(job)
-            return job.status()
+            status = job.status()
+            if status.state == "failed":
+                job.drop(outputs=True)  # nobody begins it again
+            return status
 
     def cancel(self, job_id: str) -> None:
         job = self._known(job_id)
