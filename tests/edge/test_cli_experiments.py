@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from predator.domain.canonical import sha256_hex
 from predator.edge.cli.experiment_plot import Labels, bars, page, svg
 from predator.edge.cli.experiment_words import LANGUAGES, WORDS
 from predator.journal.audit import AuditJournal
+from predator.journal.summary import CycleSummary
 from predator.loop.deciders import write_decision
 from predator.loop.experiment_view import LookPoint, known, read_experiment
 from predator.loop.operator_desk import NotFoundError
@@ -162,6 +164,49 @@ def test_a_sample_ratio_mismatch_and_a_broken_audit_are_said_loudly(
     assert "70 users were left out" in shown and "quarantine" in shown
     assert "did not last" in shown
     assert "THE AUDIT IS BROKEN" in shown
+
+
+def test_results_that_are_not_what_was_recorded_are_not_called_intact(
+    commands: Commands, artifacts: Path
+) -> None:
+    folder = left(artifacts)
+    step = json.dumps({"result": result()}).encode()
+    (folder / "steps").mkdir()
+    (folder / "steps" / "ab_test.json").write_bytes(step)
+    action = {"type": "ab_test", "files": {"steps/ab_test.json": sha256_hex(step)}}
+    journal = AuditJournal(folder / "audit.jsonl")
+    journal.append({"type": "action", "action": {"type": "start_experiment", "plan": PLAN}})
+    journal.append({"type": "action", "action": action})
+    assert "The audit of the cycle is intact." in commands.does("experiment", "show", CYCLE)
+    written = folder / "ab_test_results.json"
+    was = written.read_text()
+    written.write_text(was.replace("evidence 68.7", "evidence 99.9"))
+    shown = commands.does("experiment", "show", CYCLE)
+    assert "THE AUDIT IS BROKEN: ab_test_results.json is not what its step recorded" in shown
+    [listed] = list(known(artifacts))
+    assert "not what its step recorded" in listed.audit
+    written.unlink()
+    assert "UNREADABLE" in commands.does("experiment", "show", CYCLE)
+    written.write_text(was)
+    (folder / "steps" / "ab_test.json").write_bytes(b"{}")
+    assert "its hash differs" in commands.does("experiment", "show", CYCLE)
+    assert "its hash differs" in commands.does("cycle", "show", CYCLE)
+
+
+def test_an_experiment_whose_cycle_ended_without_a_verdict_is_not_running(
+    commands: Commands, artifacts: Path
+) -> None:
+    journal = AuditJournal(artifacts / CYCLE / "audit.jsonl")
+    journal.append({"type": "start", "contour": "local"})
+    action = {"type": "start_experiment", "plan": PLAN}
+    journal.append({"type": "action", "action": action})
+    journal.write_summary(
+        CycleSummary(
+            CYCLE, "2026-11-24T01:00:00Z", "local", {"type": "manual"}, (), "system", 0.0,
+            "denied", True,
+        )
+    )  # fmt: skip
+    assert "STOPPED: its cycle ended" in commands.does("experiment", "show", CYCLE)
 
 
 def test_what_a_screen_and_a_shadow_said_before_is_told(

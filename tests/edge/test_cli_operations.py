@@ -25,6 +25,7 @@ from predator.bootstrap.operator import operating
 from predator.bootstrap.platform import desired_of
 from predator.domain.governance import Role
 from predator.edge.cli.main import app
+from predator.journal.audit import AuditJournal
 from predator.search.desired import LiveRelease, RunningExperiment
 from tests import documents
 from tests.edge.conftest import Commands, Founded
@@ -197,6 +198,8 @@ class TestCycles:
         assert (found["state"], found["to_version"]) == ("queued", None)
         assert "v9.0" in commands.refuses(*given, "--to", "v9.0")
         assert "no contour" in commands.refuses(*given, "--contour", "moon")
+        elsewhere = commands.refuses(*given, "--to", "v1.0", "--contour", "edge-oracle")
+        assert "v1.0 was never live on edge-oracle" in elsewhere
 
 
 class TestReleases:
@@ -230,7 +233,7 @@ class TestReleases:
         past = founded.home.artifacts / CYCLE
         past.mkdir()
         (past / "ab_test_results.json").write_text(json.dumps(found))
-        (past / "audit.jsonl").write_text('{"contour": "local"}\n')
+        AuditJournal(past / "audit.jsonl").append({"type": "start", "contour": "local"})
         shown = commands.does("experiment", "list")
         assert "exp-1 (ab) with cccccccccccc for 20% of the users" in shown
         assert re.search(rf"exp-{CYCLE} +PASS .*users click more", shown)

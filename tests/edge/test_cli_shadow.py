@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from predator.bootstrap.platform import desired_of, objects_of
+from predator.bootstrap.rehearsal import found_rehearsal
+from predator.config import load_settings
 from predator.domain.release import RetrievalParameters
 from predator.loop.replica import keep_release
 from predator.search.serving.agent import load_release
@@ -44,6 +46,11 @@ def test_a_candidate_is_compared_on_what_users_asked_lately(
     found = commands.json("experiment", "shadow", candidate, "--limit", "35")
     assert found["release"] == candidate and found["shadow"]["queries"] == 35
     assert 0 < found["shadow"]["overlap"] <= 1
+
+
+def test_a_rehearsal_has_nothing_to_replay(commands: Commands, founded: Founded) -> None:
+    found_rehearsal(load_settings({"home": founded.home.root, "contour": "dev-mac"}))
+    assert "is a rehearsal" in commands.refuses("experiment", "shadow", "v1.0")
 
 
 def test_a_release_that_finds_nothing_is_blocked_with_exit_code_1(

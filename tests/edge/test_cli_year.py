@@ -73,6 +73,8 @@ def test_the_figures_of_a_home_without_cycles_are_unknown(
 ) -> None:
     text = commands.does("kpi")
     assert "0 cycles, 0 of them under way" in text and text.count("unknown") == 5
+    assert "rehearsed" not in text
+    assert "nothing was measured" in commands.does("kpi", "--contour", "dev-mac")
     with founded.stores() as stores:
         stores.cycles.open("k", "local", {"type": "scheduled"}, 1_600_000_000.0)
     found = commands.json("kpi", "--since", "2020-01-01")
@@ -85,3 +87,6 @@ def test_figures_of_nothing_are_refused(commands: Commands, founded: Founded) ->
     assert "predator run" in commands.refuses("kpi", "--set", "home=elsewhere")
     assert "--since cannot be" in commands.refuses("kpi", "--since", "some day")
     assert "is not over yet" in commands.refuses("kpi", "--since", "2999-01-01")
+    with founded.stores():
+        pass
+    assert "no contour 'moon'" in commands.refuses("kpi", "--contour", "moon")

@@ -72,7 +72,7 @@ class TestPlan:
         assert (told["metric"], told["evidence"]) == ("click_mrr", 20.0)
         assert [one["name"] for one in told["metrics"]] == [
             "click_mrr", "click_ndcg", "success", "abandonment", "csat", "latency_p95_ms",
-            "cost_per_1k_usd",
+            "failed_share", "cost_per_1k_usd",
         ]  # fmt: skip
         assert told["searches"] > told["users"] > 0
         assert told["min_s"] <= told["expected_s"] <= told["max_s"]
@@ -271,6 +271,19 @@ class TestLook:
         unmeasured = [dataclasses.replace(i, latency_ms=0.0) for i in arms()]
         found = looked(trial, unmeasured)
         assert (found.verdict, found.ended) == (Verdict.INCONCLUSIVE, False)
+
+    def test_a_candidate_that_fails_its_users_does_not_pass_on_those_it_answered(
+        self, trial: Plan
+    ) -> None:
+        seen = arms()
+        asked = [i.user for i in seen if i.variant == "candidate"]
+        found = looked(trial, seen, failed={"candidate": asked[::8]})
+        assert found.verdict is Verdict.FAIL
+        assert "searches failed" in found.reason
+        unlucky = looked(trial, seen, failed={"candidate": asked[:1] * 30})
+        assert unlucky.verdict is Verdict.PASS, "one user's bad luck"
+        both = {"candidate": asked[::8], "baseline": [i.user for i in seen[::8]]}
+        assert looked(trial, seen, failed=both).verdict is not Verdict.FAIL
 
     def test_a_dear_candidate_fails(self, trial: Plan) -> None:
         assert looked(trial, arms(), cost_per_1k_usd=0.4).verdict is Verdict.PASS

@@ -158,7 +158,7 @@ class TestTarget:
     @pytest.fixture
     def desk(self, tmp_path: Path, world: LightWorld) -> World:
         made = World(tmp_path)
-        made.desk = replace(made.desk, releases=world.releases)
+        made.desk = replace(made.desk, releases=world.releases, gitops=world.gitops)
         made.operator = Operator(made.desk)
         return made
 
@@ -175,6 +175,11 @@ class TestTarget:
             desk.operator.rollback("local", "v2.0", actor="ann", reason="x")
         assert caught.value.cure == "Stable are v1.0"
         assert desk.operator.rollback("local", "v1.0", actor="ann", reason="x")
+
+    def test_one_that_another_contour_alone_had_is_refused_at_once(self, desk: World) -> None:
+        with pytest.raises(InputError, match=r"v1\.0 was never live on edge-oracle"):
+            desk.operator.rollback("edge-oracle", "v1.0", actor="ann", reason="x")
+        assert desk.journal() == []
 
     def test_a_register_that_cannot_be_read_keeps_nobody_from_going_back(
         self, desk: World, world: LightWorld, monkeypatch: pytest.MonkeyPatch

@@ -21,7 +21,7 @@ from predator.loop.stations import Situation
 from predator.ports.deployer import Deployer, Deployment, Look, Preparation
 from predator.search.desired import Holdback, LiveRelease
 from predator.search.serving.agent import load_release
-from tests.loop.small_ring import CYCLE, World, by_luck, no_clicks_on
+from tests.loop.small_ring import CYCLE, START, World, by_luck, no_clicks_on
 
 GAIN = {"gain": {"delta_rel": 0.5, "lower_bound": 0.3, "ci_low": 0.3}}
 
@@ -83,6 +83,28 @@ def test_a_pass_leaves_the_experiment_to_the_promotion(
     assert (running.candidate, running.share) == (candidate.digest, 0.2)
     assert 0.15 < inside(lived).count("candidate") / len(inside(lived)) < 0.25
     assert lived.commits == ["start-experiment"]
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["that ended it", "before"])
+def test_a_look_that_is_taken_again_decides_the_same(
+    lived: World, record: Record, stations: RealStations, candidate: Release,
+    experiment: Callable[[], Any], last: bool,
+) -> None:  # fmt: skip
+    """A crash lost the step of a look that was on the record; meanwhile all has changed."""
+    before = lived.desired.read().release.digest
+    found = experiment()
+    looks = found["result"]["looks"]
+    number = looks[-1]["number"] if last else 1
+    lived.served.clear()
+    again = stations.look_experiment(
+        record, f"exp-{CYCLE}", START, found["plan"],
+        {"baseline": before, "candidate": candidate.digest},
+        {"number": number, "elapsed_s": 10.0, "last": not last, "looks": looks[: number - 1],
+         "left_s": 1.0},
+    )  # fmt: skip
+    assert (again == found["result"]) is last
+    assert again["ended"] is last
+    assert again["looks"] == looks[:number]
 
 
 def test_the_plan_is_on_the_record_before_the_first_user_is_in(

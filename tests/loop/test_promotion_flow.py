@@ -11,7 +11,7 @@ import pytest
 from predator.adapters.runtime.virtual import Crash
 from predator.domain.errors import InputError
 from predator.journal.audit import verify_journal
-from predator.loop import gold
+from predator.loop import gold, rollback
 from predator.loop.contour_follow import Follower
 from predator.loop.record import LAYER, Record
 from predator.loop.replay import replay
@@ -243,11 +243,13 @@ def test_what_the_watch_cannot_judge_waits_for_a_person_who_keeps_it(world: TwoC
     assert found["live"] is True
     assert world.compute.read().holdback is not None
     assert "v2.0 could not be judged" in world.told()
+    assert not rollback._is_kept(world.ring, world.compute.read().release)
     asked = {"environment": COMPUTE, "cycle_id": found["cycle_id"], "actor": "ann", "reason": "ok"}
     world.flows.enqueue("keep", "keep-1", asked)
     world.flows.run_all()
     assert world.flows.status("keep-1").state == "done"  # type: ignore[union-attr]
     assert (world.live, world.compute.read().holdback) == ("v2.0", None)
+    assert rollback._is_kept(world.ring, world.compute.read().release)
 
 
 class TestByApproval:

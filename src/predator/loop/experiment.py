@@ -7,7 +7,7 @@ gain, so that looking often costs nothing); the confidence sequence is what is s
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from predator.domain.verdicts import Verdict
 from predator.loop.experiment_evidence import ARMS, BASELINE, CANDIDATE, Evidence, Limits
@@ -71,15 +71,17 @@ def look(
     if last and min(users.values()) == 0:
         return say(Verdict.ERROR, "an arm had no users")
     if ratio.mismatch:
-        observed = {arm: seen.arms[arm].identities for arm in ARMS}
-        return say(Verdict.INCONCLUSIVE, f"sample-ratio mismatch: {observed} users")
+        return say(
+            Verdict.INCONCLUSIVE,
+            f"sample-ratio mismatch: {_of_arms({a: seen.arms[a].identities for a in ARMS})}",
+        )
     if (late or last) and excluded.quarantined:
         return say(
             Verdict.INCONCLUSIVE,
             f"{excluded.share:.1%} of the identities are no people: the data are in quarantine",
         )
     if min(users.values()) < LEAST_USERS or found is None:
-        few = f"{users} users, at least {LEAST_USERS} needed in an arm"
+        few = f"{_of_arms(users)}, at least {LEAST_USERS} needed in each"
         why = few if min(users.values()) < LEAST_USERS else "click-MRR has no spread to weigh"
         return say(Verdict.INCONCLUSIVE, why, ended=last)
     text = f"click-MRR {found.delta_rel:+.1%}, E = {found.evidence:.3g}"
@@ -105,6 +107,10 @@ def look(
     if last:
         return say(Verdict.INCONCLUSIVE, f"{text}: no gain is shown in the longest duration{why}")
     return say(Verdict.INCONCLUSIVE, f"{text}: not clear yet{why}", ended=False)
+
+
+def _of_arms(users: Mapping[str, int]) -> str:
+    return " and ".join(f"{users[arm]} users of the {arm}" for arm in ARMS)
 
 
 def _weighed(planned: Plan, seen: Evidence, left_s: float) -> tuple[float, float, float]:

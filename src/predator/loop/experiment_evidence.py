@@ -14,6 +14,7 @@ from predator.loop.searches import clicked_documents, since_first
 from predator.ports.feedback import Impression
 from predator.statistics.cluster_moments import Moments, moments
 from predator.statistics.fraud import suspects
+from predator.statistics.watch_failures import allowed_share, failure_evidence
 
 BASELINE, CANDIDATE = "baseline", "candidate"
 ARMS = (BASELINE, CANDIDATE)
@@ -41,7 +42,9 @@ class ArmEvidence:
     the first half of the time and after; ``varied``: those of users with at least
     :data:`VARIED_SEARCHES` searches who did not click alike in all of them, ``None`` where nobody
     looked. ``slow``: searches that took longer than the limit that
-    the baseline's p95 sets (:func:`slow_limit_ms`).
+    the baseline's p95 sets (:func:`slow_limit_ms`). ``failed``: searches that were not answered;
+    ``failing``: evidence that they are more than the baseline's allow
+    (:func:`~predator.statistics.watch_failures.failure_evidence`).
     """
 
     identities: int
@@ -55,6 +58,8 @@ class ArmEvidence:
     latency_p95_ms: float | None = None
     slow: int = 0
     varied: Moments | None = None
+    failed: int = 0
+    failing: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +85,14 @@ def gather(
     centre: float = 0.0,
     releases: Mapping[str, str] | None = None,
     cost_per_1k_usd: float | None = None,
+    failed: Mapping[str, Sequence[str]] | None = None,
 ) -> Evidence:
     """Sum up the impressions of one experiment, in any order.
 
     ``before`` holds the mean of the primary metric of users who were there before the start, and
-    ``centre`` what most have. ``releases`` names the release that each arm must have had. Raises
-    ``ValueError`` for clicks and latencies that cannot be.
+    ``centre`` what most have. ``releases`` names the release that each arm must have had,
+    ``failed`` the user of each search that was not answered, by arm. Raises ``ValueError`` for
+    clicks and latencies that cannot be.
     """
     inside = [i for i in impressions if i.variant in ARMS]
     at = since_first(inside)
@@ -106,6 +113,8 @@ def gather(
     varied = _varied(inside, who, people)
     rows = {arm: [n for n in people if inside[n].variant == arm] for arm in ARMS}
     limit = slow_limit_ms(_p95([inside[n].latency_ms for n in rows[BASELINE]]), limits)
+    lost = {arm: (failed or {}).get(arm, ()) for arm in ARMS}
+    allowed = allowed_share(0.0, len(rows[BASELINE]) + len(lost[BASELINE]), len(lost[BASELINE]))
     arms = {}
     for arm in ARMS:
         mine = rows[arm]
@@ -132,6 +141,10 @@ def gather(
             latency_p95_ms=_p95(latencies),
             slow=sum(one > limit for one in latencies) if limit is not None else 0,
             varied=sums([n for n in mine if who[n] in varied]),
+            failed=len(lost[arm]),
+            failing=failure_evidence([inside[n].user for n in mine], lost[arm], allowed)
+            if lost[arm]
+            else 1.0,
         )
     strangers = sum(i.release != releases.get(i.variant) for i in impressions) if releases else 0
     return Evidence(

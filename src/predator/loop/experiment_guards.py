@@ -64,7 +64,7 @@ def guards(
     for one in METRICS:
         if one.role == "guard" and one.name in CLICK_METRICS:
             found.append(_clicks(one, evidence.arms, alpha, planned_variance))
-    found += [_csat(evidence.arms, limits), _latency(evidence.arms, limits)]
+    found += [_csat(evidence.arms, limits), _latency(evidence.arms, limits), _failed(evidence.arms)]
     if evidence.cost_per_1k_usd is not None:
         found.append(_cost(evidence.cost_per_1k_usd, limits))
     return tuple(found)
@@ -145,6 +145,22 @@ def _latency(arms: Mapping[str, ArmEvidence], limits: Limits) -> Measured:
     return Measured(
         "latency_p95_ms", "guard", state, *p95, change, note="" if state is State.HOLDS else note
     )
+
+
+def _failed(arms: Mapping[str, ArmEvidence]) -> Measured:
+    """Searches that were not answered: no other metric counts them."""
+    shares = {
+        name: arm.failed / attempts if (attempts := arm.failed + arm.latencies) else None
+        for name, arm in arms.items()
+    }
+    found = arms[CANDIDATE].failing
+    state = State.HOLDS if found < 1 / DOUBT else State.DOUBTFUL
+    state = State.BROKEN if found >= 1 / SHOWN else state
+    note = f"{arms[CANDIDATE].failed} of the candidate's searches failed"
+    return Measured(
+        "failed_share", "guard", state, shares[BASELINE], shares[CANDIDATE],
+        note="" if state is State.HOLDS else note,
+    )  # fmt: skip
 
 
 def _cost(measured: float, limits: Limits) -> Measured:

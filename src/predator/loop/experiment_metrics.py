@@ -31,6 +31,7 @@ METRICS: tuple[Registered, ...] = (
     Registered("abandonment", "guard", "lower", _NO_LOSS),
     Registered("csat", "guard", "higher", "no lower than asked, or than a baseline that is lower"),
     Registered("latency_p95_ms", "guard", "lower", "no slower than the contour allows"),
+    Registered("failed_share", "guard", "lower", "no more than the baseline, or one in a hundred"),
     Registered("cost_per_1k_usd", "guard", "lower", "no dearer than the contour allows"),
 )
 

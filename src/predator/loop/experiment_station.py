@@ -9,9 +9,12 @@ from predator.loop.experiment_evidence import Limits
 from predator.loop.experiment_metrics import PRIMARY, value_of
 from predator.loop.experiment_result import unplanned
 from predator.loop.record import Record
-from predator.ports.feedback import Impression
+from predator.ports.feedback import Failure, Impression
 from predator.ports.runtime import Json
 from predator.statistics.covariate import means_by_user
+
+JUDGED = "judge_experiment"
+"""The look that ends an experiment, of which there is one."""
 
 
 def planned(
@@ -48,6 +51,7 @@ def looked(
     before: Mapping[str, float] | None = None,
     csat_min: float | None = None,
     cost_per_1k_usd: float | None = None,
+    failures: Sequence[Failure] = (),
 ) -> Json:
     """One look, decided and in the journal: with all searches where it ends the experiment, else
     with their sums. ``csat_min`` in the place of the setting; ``occasion`` as ``Occasion``."""
@@ -65,14 +69,15 @@ def looked(
         before=before,
         releases=releases,
         cost_per_1k_usd=cost_per_1k_usd,
+        failures=failures,
     )
-    if deciders.DECIDERS["judge_experiment"](inputs)["ended"]:
-        return record.decide("judge_experiment", "judge_experiment", inputs)
-    return record.decide(
-        f"experiment_look-{occasion['number']}",
-        "look_experiment",
-        deciders.look_experiment_inputs(inputs),
-    )
+    key, kept = f"experiment_look-{occasion['number']}", record.journal.find
+    # A look that is taken again after a crash has more searches, and decides the same all the same.
+    if kept(key) is None and (
+        kept(JUDGED) is not None or deciders.DECIDERS[JUDGED](inputs)["ended"]
+    ):
+        return record.decide(JUDGED, JUDGED, inputs)
+    return record.decide(key, "look_experiment", deciders.look_experiment_inputs(inputs))
 
 
 def past_of(history: Sequence[Impression]) -> Mapping[str, float]:

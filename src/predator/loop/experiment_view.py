@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from predator.domain.errors import PredatorError
 from predator.domain.ids import is_cycle_id
-from predator.journal.audit import verify_journal
+from predator.journal.audit import read_journal
+from predator.journal.files import promised, read_file
 from predator.loop import cycle_files
 from predator.loop.deciders import read_decision
 from predator.loop.operator_desk import NotFoundError
+from predator.loop.verify import fault_of
 
 RESULTS, SCREEN, SHADOW = "ab_test_results.json", "screen_results.json", "shadow_results.json"
+STEP = "steps/ab_test.json"
+"""What the journal holds of the results: no record has the hash of :data:`RESULTS` itself."""
+
 PREFIX = "exp-"
 STATES = ("holds", "doubtful", "broken", "unknown")
 JUDGES = frozenset({"judge_experiment", "look_experiment"})
@@ -65,8 +70,10 @@ class MetricView:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentView:
-    """One experiment. ``verdict`` is ``RUNNING`` while it has none; ``reason`` in the decider's
-    words; ``audit`` is empty where the journal is intact, else what is wrong with it."""
+    """One experiment. ``verdict`` is ``RUNNING`` while it has none, ``STOPPED`` where its cycle
+    ended without one, ``UNREADABLE`` where a journal names results that cannot be read;
+    ``reason`` in the decider's words; ``audit`` is empty where the journal and the files that it
+    names are intact, else what is wrong with them."""
 
     id: str
     cycle_id: str
@@ -101,7 +108,7 @@ def cycle_of(experiment_id: str) -> str:
 def known(artifacts: Path) -> Iterator[ExperimentView]:
     """Every experiment that a cycle left or has under way, newest first."""
     for cycle_id in cycle_files.cycle_ids(artifacts):
-        found = _read(artifacts, cycle_id)
+        found = _read(artifacts, cycle_id, (RESULTS, SCREEN, SHADOW, STEP))
         if found is not None:
             yield found
 
@@ -116,7 +123,9 @@ def read_experiment(artifacts: Path, experiment_id: str) -> ExperimentView:
     return found
 
 
-def _read(artifacts: Path, cycle_id: str) -> ExperimentView | None:
+def _read(
+    artifacts: Path, cycle_id: str, checked: Collection[str] | None = None
+) -> ExperimentView | None:
     written = cycle_files.json_file(artifacts, cycle_id, RESULTS)
     screen = cycle_files.json_file(artifacts, cycle_id, SCREEN)
     started = _started(artifacts, cycle_id)
@@ -127,13 +136,12 @@ def _read(artifacts: Path, cycle_id: str) -> ExperimentView | None:
     plan = _mapping(written.get("plan")) or _mapping((started or {}).get("plan"))
     looks = [_point(_mapping(one)) for one in _sequence(result.get("looks"))]
     difference = _mapping(result.get("difference"))
-    verified = verify_journal(artifacts / cycle_id / "audit.jsonl")
     return ExperimentView(
         id=f"{PREFIX}{cycle_id}",
         cycle_id=cycle_id,
         contour=cycle_files.contour_in_audit(artifacts, cycle_id),
         release=_text(written.get("release")) or _text(screen.get("release")),
-        verdict=_text(written.get("verdict")) if ended else "RUNNING",
+        verdict=_text(written.get("verdict")) if ended else _without(artifacts, cycle_id),
         reason=_text(result.get("reason")),
         plan=plan,
         arms=_arms(result, difference),
@@ -147,8 +155,28 @@ def _read(artifacts: Path, cycle_id: str) -> ExperimentView | None:
         },
         screen=screen,
         shadow=cycle_files.json_file(artifacts, cycle_id, SHADOW),
-        audit="" if verified.ok else (verified.reason or "it cannot be read"),
+        audit=fault_of(artifacts / cycle_id, checked) or _unlike(artifacts / cycle_id, written),
     )
+
+
+def _without(artifacts: Path, cycle_id: str) -> str:
+    """The verdict of an experiment without results, by its cycle's journal."""
+    records = list(cycle_files.audit_records(artifacts, cycle_id))
+    if not {RESULTS, STEP}.isdisjoint(promised(records)):
+        return "UNREADABLE"
+    return "STOPPED" if any("summary" in record for record in records) else "RUNNING"
+
+
+def _unlike(folder: Path, written: Mapping[str, Any]) -> str:
+    """Whether the results say something else than the step that the journal vouches for."""
+    if not written or STEP not in promised(read_journal(folder / "audit.jsonl")[0].records):
+        return ""
+    try:
+        judged = json.loads(read_file(folder, STEP))["result"]
+        same = written.get("result") == judged and written.get("verdict") == judged["verdict"]
+    except (PredatorError, ValueError, LookupError, TypeError):
+        same = False
+    return "" if same else f"{RESULTS} is not what its step recorded"
 
 
 def _started(artifacts: Path, cycle_id: str) -> Mapping[str, Any] | None:

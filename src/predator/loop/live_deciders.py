@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from predator.loop import experiment, experiment_plan
-from predator.loop.experiment_evidence import Evidence, Limits, gather
+from predator.loop.experiment_evidence import ARMS, Evidence, Limits, gather
 from predator.loop.experiment_result import Point, Result, unplanned
 from predator.loop.plain import answer, plain, restore
 from predator.loop.searches import columns, searches
-from predator.ports.feedback import Impression
+from predator.ports.feedback import Failure, Impression
 from predator.ports.runtime import Json
 
 
@@ -78,11 +78,15 @@ def judge_experiment_inputs(
     before: Mapping[str, float] | None = None,
     releases: Mapping[str, str] | None = None,
     cost_per_1k_usd: float | None = None,
+    failures: Sequence[Failure] = (),
 ) -> Json:
     """All searches of an experiment, and what else its look is taken by.
 
     ``before``: what users were like before the start (:func:`experiment_evidence.gather`).
     """
+    numbers: dict[str, int] = {}
+    for user in (*(i.user for i in impressions), *(f.user for f in failures)):
+        numbers.setdefault(user, len(numbers))
     users = dict.fromkeys(impression.user for impression in impressions)
     return {
         **_asked(planned, limits, occasion),
@@ -93,6 +97,9 @@ def judge_experiment_inputs(
         "before": plain([before.get(user) for user in users], "a user's past") if before else None,
         "releases": plain(releases),
         "cost_per_1k_usd": plain(cost_per_1k_usd, "the cost"),
+        "failed": {
+            arm: [f"u{numbers[one.user]}" for one in failures if one.variant == arm] for arm in ARMS
+        },
     }  # fmt: skip
 
 
@@ -145,6 +152,7 @@ def _gathered(inputs: Json) -> Evidence:
         centre=inputs["plan"]["baseline_mean"],
         releases=inputs["releases"],
         cost_per_1k_usd=inputs["cost_per_1k_usd"],
+        failed=inputs["failed"],
     )  # fmt: skip
 
 

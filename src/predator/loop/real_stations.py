@@ -261,6 +261,7 @@ class RealStations:
             releases,
             before=past,
             csat_min=to_evaluation_gates(self._gates_now(record)).csat_min,
+            failures=self._sources.feedback.failures(since - 1, until, experiment),
         )
 
     def _history(self, record: Record, until: float) -> Sequence[Impression]:

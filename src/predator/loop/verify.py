@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,22 @@ def verify_cycle(folder: Path, anchors: Sequence[Anchors]) -> Verified:
             reason = error.cause
     state = "closed" if chain.summary is not None else "open" if chain.records else "empty"
     return Verified(folder.name, state, len(chain.records), len(files), anchored, first_bad, reason)
+
+
+def fault_of(folder: Path, names: Collection[str] | None = None) -> str:
+    """What is wrong with a cycle's journal, or with the files that it promises (``names`` alone,
+    where given); empty where nothing is. Git is not asked: :func:`verify_cycle` asks it.
+    """
+    chain, broken = read_journal(folder / "audit.jsonl")
+    if broken:
+        return broken
+    files = promised(chain.records)
+    try:
+        _check_name(folder.name, chain)
+        _check_files(folder, {one: files[one] for one in files if names is None or one in names})
+    except IntegrityError as error:
+        return error.cause
+    return ""
 
 
 def verify_all(artifacts: Path, anchors: Sequence[Anchors]) -> Iterator[Verified]:

@@ -19,6 +19,7 @@ from predator.edge.cli.shown import print_facts, print_json, print_table, say
 from predator.edge.cli.times import moment, span
 from predator.loop import cycle_files
 from predator.loop.contract import CONTRACT
+from predator.loop.verify import fault_of
 from predator.ports.runtime import FlowStatus
 
 MOST = 1000
@@ -55,7 +56,7 @@ def list_cycles(contour: str | None, as_json: bool, pairs: Sequence[str]) -> Non
 
 
 def show_cycle(cycle_id: str, as_json: bool, pairs: Sequence[str]) -> None:
-    """One cycle: how far it is, what it did, its files; the audit chain is verified."""
+    """One cycle: how far it is, what it did, its files; the journal and its files are verified."""
     from predator.journal.audit import verify_journal
 
     settings = settings_from(pairs)
@@ -67,10 +68,11 @@ def show_cycle(cycle_id: str, as_json: bool, pairs: Sequence[str]) -> None:
             f"there is no cycle {cycle_id[:40]!r} in {root}", cure="see `predator cycle list`"
         )
     verified = verify_journal(folder / "audit.jsonl")
+    fault = fault_of(folder)
     shown = {
         **_row(folder, entry),
         "actions": _summary(folder).get("actions", []),
-        "audit": {"ok": verified.ok, "records": verified.records, "reason": verified.reason},
+        "audit": {"ok": not fault, "records": verified.records, "reason": fault},
         "files": cycle_files.file_names(root, cycle_id),
         "flow": None if flow is None else flow.state,
     }
@@ -83,7 +85,7 @@ def show_cycle(cycle_id: str, as_json: bool, pairs: Sequence[str]) -> None:
     if entry is not None:
         _print_course(entry, shown)
     _print_actions(shown["actions"])
-    state = "intact" if verified.ok else f"BROKEN: {verified.reason}"
+    state = f"BROKEN: {fault}" if fault else "intact"
     say(f"audit: {verified.records} records, {state}")
     if shown["files"]:
         say(f"files in {folder}:", *(f"  {name}" for name in shown["files"]))

@@ -117,7 +117,8 @@ def _row(one: ExperimentView) -> tuple[object, ...]:
     return (
         one.id, one.verdict, sum(users) if users else None,
         words.percent(final.delta_rel, signed=True) if final else None,
-        words.interval(final.ci_low, final.ci_high) if final else None, one.reason,
+        words.interval(final.ci_low, final.ci_high) if final else None,
+        f"THE AUDIT IS BROKEN: {one.audit}" if one.audit else one.reason,
     )  # fmt: skip
 
 

@@ -25,12 +25,13 @@ def show_kpi(contour: str | None, since: str, as_json: bool, pairs: Sequence[str
     now = time.time()
     began = moment_of(since, now)
     where = contour or settings.contour
-    facts = _facts(settings, where, began)
+    facts, simulated = _facts(settings, where, began)
     value: dict[str, Any] = {
         "contour": where,
         "since": began,
         "until": now,
         "cycles": len(facts),
+        "simulated": simulated,
         "under_way": sum(not fact.outcome for fact in facts),
         "kpis": [one.to_json() for one in kpis(facts, began, now)],
     }
@@ -42,14 +43,18 @@ def show_kpi(contour: str | None, since: str, as_json: bool, pairs: Sequence[str
         f"{where} since {stamp(began)}: {value['cycles']} cycles, {value['under_way']} of them "
         "under way"
     )
+    if simulated:
+        say("cycles are rehearsed there: nothing was measured, so these are figures of no search")
     print_table(kpi_rows.titles(words), kpi_rows.rows(value["kpis"], words), "")
 
 
-def _facts(settings: Settings, contour: str, since: float) -> Sequence[CycleFact]:
+def _facts(settings: Settings, contour: str, since: float) -> tuple[Sequence[CycleFact], bool]:
+    """What the register and the cycles say, and whether the contour's cycles are made up."""
     check_home(settings)
     if not has_register(settings):
-        return ()
+        return (), False
     with operating(settings) as office:
         office.operator.cycles(contour, limit=1)  # refuses a contour that is none
+        simulated = bool(office.operator.desk.contours[contour].defaults.get("simulated"))
         entries = entries_since(office.operator.desk.cycles, contour, since)
-    return facts_of(Home(settings).artifacts, entries)
+    return facts_of(Home(settings).artifacts, entries), simulated
