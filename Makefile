@@ -8,8 +8,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?=
 CANDIDATES := python3 python3.13 python3.12 python3.11 python3.14
 ARGS ?=
-# Processes that the tests run in.
-JOBS ?= 2
+# Processes that the tests run in: many tests wait for a while.
+JOBS ?= 3
 
 # Another active environment must not leak into ours.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
