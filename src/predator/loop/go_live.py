@@ -9,6 +9,7 @@ from predator.domain.errors import PolicyDenied, PredatorError
 from predator.domain.verdicts import Decision, Verdict, WatchDecision
 from predator.loop import deciders, gold
 from predator.loop.contour_promotion import stands
+from predator.loop.deploy import deploy
 from predator.loop.desired_state import DesiredState
 from predator.loop.live import end_watch, run_experiment, run_watch, still_live
 from predator.loop.record import Record
@@ -19,7 +20,7 @@ from predator.loop.stations import Stations
 from predator.policy.decision import Context, PolicyDecision
 from predator.ports.releases import KeptRelease
 from predator.ports.runtime import Json
-from predator.search.desired import Holdback, LiveRelease, values_path
+from predator.search.desired import LiveRelease
 
 EDGE = "edge-oracle"
 """The contour on which a release has to pass before production."""
@@ -138,59 +139,23 @@ def _promote(
         "version", lambda: gold.next_version(before.version, ring.releases.list())
     )
     after = LiveRelease(str(version), candidate, record.cycle_id)
-    holdback = Holdback(f"watch-{record.cycle_id}", before.digest, share)
 
-    def commit() -> str:
-        if (made := ring.desired.release_commit(record.cycle_id)) is not None:
-            return made  # before a crash: ``before`` is not live any more, and need not be
+    def evidence() -> dict[str, str]:
         was, now = context["edge_experiment"], _edge_verdict(record, candidate)
         if was == Verdict.PASS and now != Verdict.PASS:  # a person may have taken days to approve
             raise PolicyDenied(f"{EDGE} went back from {candidate[:12]} meanwhile")
         asked = [r for r in record.journal.read() if r.get("type") == "policy"][-1]
         answer = PolicyDecision(Decision(asked["decision"]), asked["rule"], "")
-        chain = deciders.to_promotion(
+        return deciders.to_promotion(
             record.decide(
                 "promotion",
                 "promotion",
                 deciders.promotion_inputs(candidate, evaluated, experiment, answer),
             )
         )
-        return ring.desired.set_release(
-            after,
-            holdback,
-            f"Promote {after.version} ({record.cycle_id})",
-            {
-                "Cycle": record.cycle_id,
-                "Step": "promote",
-                "Audit": record.journal.head,
-                "Contour": record.options.contour,
-                **chain,
-            },
-            replaces=before,
-        )
 
-    def applied() -> Json:
-        found = ring.deployer.wait(revision, 30)
-        if found.release != candidate:
-            raise PredatorError(f"{found.release[:12]} serves after the promotion")
-        record.write("helm_values_patch.yaml", values_patch(record.options.contour, before, after))
-        return found.revision
-
-    revision = record.act(
-        "deploy",
-        "promote",
-        commit,
-        lambda made: {
-            "gitops_revision": made,
-            "version": after.version,
-            "rollback_plan": f"a forward commit that restores {before.version}",
-        },
-        context,
-        subject=f"promote {after.version}",
-        release=candidate,
-    )
-    record.step("deploy:applied", applied)
-    return after, str(revision)
+    subject = f"Promote {after.version} ({record.cycle_id})"
+    return after, deploy(record, before, after, share, context, subject, evidence)
 
 
 def _keep(
@@ -223,14 +188,3 @@ def _settle(record: Record, stations: Stations, version: str, reference: str) ->
     except PredatorError as error:  # a name that is missing is no reason to take a release back
         ring.progress.note(f"its training data has no name of its own: {error}")
     return asdict(kept)
-
-
-def values_patch(contour: str, before: LiveRelease, after: LiveRelease) -> str:
-    return (
-        f"# {values_path(contour)}: the release block, from {before.version} to {after.version}\n"
-        "search:\n"
-        "  release:\n"
-        f"    version: {after.version}\n"
-        f"    digest: {after.digest}\n"
-        f"    cycle: {after.cycle}\n"
-    )

@@ -17,9 +17,10 @@ from predator.domain.verdicts import Verdict, WatchDecision
 from predator.loop import deciders
 from predator.loop.bundle import verify_bundle
 from predator.loop.contour_promotion import FROM, REHEARSED, Promotable, check_step
+from predator.loop.deploy import deploy
 from predator.loop.desired_state import DesiredState
 from predator.loop.ending import fail
-from predator.loop.go_live import EDGE, values_patch
+from predator.loop.go_live import EDGE
 from predator.loop.live import end_watch, run_watch, stand_in_line
 from predator.loop.people import Register
 from predator.loop.record import LOOP, CycleCancelled, Record
@@ -30,7 +31,7 @@ from predator.ports.deployer import Deployment
 from predator.ports.gitops import GitOps
 from predator.ports.releases import KeptRelease, Releases
 from predator.ports.runtime import Json, Runtime
-from predator.search.desired import Holdback, LiveRelease
+from predator.search.desired import LiveRelease
 
 TRIGGER = "contour_promotion"
 
@@ -183,59 +184,24 @@ def _deploy(
     context: Context,
     share: float,
 ) -> str:
-    ring = record.ring
-    holdback = Holdback(f"watch-{record.cycle_id}", before.digest, share)
-
-    def commit() -> str:
-        if (made := ring.desired.release_commit(record.cycle_id)) is not None:
-            return made  # before a crash: ``before`` is not live any more, and need not be
+    def evidence() -> dict[str, str]:
         still = _allowed(record, _decided(record, "promotable:deploy", asked), asked)
-        if faults := verify_bundle(ring.objects, after.digest):
+        if faults := verify_bundle(record.ring.objects, after.digest):
             raise PredatorError(
                 f"{after.version} is not whole here: {'; '.join(faults)}",
                 cure="Copy its objects from the contour that it comes from",
             )
         rule = [r for r in record.journal.read() if r.get("type") == "policy"][-1]["rule"]
-        return ring.desired.set_release(
-            after,
-            holdback,
-            f"Promote {after.version} from {asked['source']} ({record.cycle_id})",
-            {
-                "Cycle": record.cycle_id,
-                "Step": "promote",
-                "Audit": record.journal.head,
-                "Contour": record.options.contour,
-                FROM: str(asked["source"]),
-                "From-Revision": still.revision,
-                "Release": after.digest,
-                "Evaluation": still.evaluation,
-                "Experiment": still.experiment,
-                "Policy": rule,
-            },
-            replaces=before,
-        )
+        return {
+            FROM: str(asked["source"]),
+            "From-Revision": still.revision,
+            "Release": after.digest,
+            "Evaluation": still.evaluation,
+            "Experiment": still.experiment,
+            "Policy": rule,
+        }
 
-    def applied() -> Json:
-        found = ring.deployer.wait(revision, 30, partial(_preparing, record))
-        if found.release != after.digest:
-            raise PredatorError(f"{found.release[:12]} serves after the promotion")
-        record.write("helm_values_patch.yaml", values_patch(record.options.contour, before, after))
-        return found.revision
-
-    revision = str(
-        record.act(
-            "deploy",
-            "promote",
-            commit,
-            lambda made: {
-                "gitops_revision": made,
-                "version": after.version,
-                "rollback_plan": f"a forward commit that restores {before.version}",
-            },
-            context,
-            subject=f"promote {after.version}",
-            release=after.digest,
-        )
+    subject = f"Promote {after.version} from {asked['source']} ({record.cycle_id})"
+    return deploy(
+        record, before, after, share, context, subject, evidence, partial(_preparing, record)
     )
-    record.step("deploy:applied", applied)
-    return revision

@@ -90,7 +90,8 @@ def train(
 
     def measure(one: Submitted) -> Measured:
         beside = replace(replica, objects=Beside(ring.objects, dict(one.objects)))
-        assert one.reranker is not None  # noqa: S101 - it reads texts
+        if one.reranker is None:
+            raise IntegrityError(f"{one.name} of the trained portfolio came without its reranker")
         release = replace(live, retrieval=one.retrieval, reranker=beside.objects.put(one.reranker))
         cpu_hour_usd = record.options.cpu_hour_usd
         return measured(replica.engine(live), beside.engine(release), asked, cpu_hour_usd)
