@@ -15,11 +15,10 @@ not kept.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks import experiment_fraud
 from benchmarks.experiment_rules import RULES, looked, promotes
 from benchmarks.experiment_worlds import World, normal_scores, simulated, skewed_scores
-from benchmarks.rates import Row, row
+from benchmarks.rates import Row, end, row, table
 from predator.statistics.cluster_moments import Moments
 from predator.statistics.design_effect import clustering
 from predator.statistics.evidence import evidence_size
@@ -157,13 +156,9 @@ def main() -> None:
     for name, measure in parts.items():
         print(f"{time.perf_counter() - started:.0f} s: {name}", file=sys.stderr)
         tables[name] = measure()
-        for one in () if given.json else tables[name]:
-            interval = f"{one.low:.4f} … {one.high:.4f}"
-            told = "" if one.kept else "  NOT KEPT"
-            print(f"{one.name:<78} {one.rate:>7.4f}  {interval:<17} {one.limit}{told}", flush=True)
-    shown = {name: [asdict(one) for one in table] for name, table in tables.items()}
-    print(json.dumps({**shown, "seconds": round(time.perf_counter() - started, 1)}))
-    sys.exit(0 if all(one.kept for table in tables.values() for one in table) else 1)
+        if not given.json:
+            table(tables[name])
+    end(tables, time.perf_counter() - started)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How often the offline gate and its ledger let through what, by simulation.
 
-    python benchmarks/gate.py [--rounds 4000] [--histories 200] [--cycles 1000] [--seed 0] [--json]
+    python -m benchmarks.gate [--rounds 4000] [--histories 200] [--cycles 1000] [--seed 0] [--json]
 
 NDCG-like scores: baseline mean 0.82, and a spread of 0.18 of what a query gains or loses. Each row
 is a rate with its 95% interval and the limit that it must keep. ``gate``: one reading at the whole
@@ -16,11 +16,9 @@ not kept.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +26,7 @@ from scipy.signal import lfilter
 from scipy.special import stdtr, stdtrit
 from scipy.stats import beta
 
+from benchmarks.rates import Row, end, table
 from predator.contours.meaning import GATE_PROFILES
 from predator.loop.evaluate import CATEGORY_QUERIES, Gates
 from predator.statistics.ledger import Kind, level
@@ -42,19 +41,6 @@ RHO = 0.5
 CATEGORY = 120
 """Queries of the category that is worse. To show 8% beyond the limit with a power of 95% takes 100
 by the closed form, and some more because the estimated spread varies."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A rate (or a mean of shares) with its 95% interval, and what it must be."""
-
-    name: str
-    rate: float
-    low: float
-    high: float
-    n: int
-    limit: str
-    kept: bool
 
 
 def gates(profile: str, alpha: float = 0.05) -> Gates:
@@ -237,13 +223,8 @@ def main() -> None:
         "ledger": across_cycles(given.histories, given.cycles, seed=given.seed),
     }
     if not given.json:
-        for row in (*rows["gate"], *rows["ledger"]):
-            interval = f"{row.low:.4f} … {row.high:.4f}"
-            told = "" if row.kept else "  NOT KEPT"
-            print(f"{row.name:<52} {row.rate:>7.4f}  {interval:<17} {row.limit}{told}")
-    shown = {part: [asdict(row) for row in found] for part, found in rows.items()}
-    print(json.dumps({**shown, "seconds": round(time.perf_counter() - started, 1)}))
-    sys.exit(0 if all(row.kept for found in rows.values() for row in found) else 1)
+        table([*rows["gate"], *rows["ledger"]])
+    end(rows, time.perf_counter() - started)
 
 
 if __name__ == "__main__":

@@ -25,12 +25,10 @@ not kept.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -38,7 +36,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtri, stdtr
 
-from benchmarks.rates import Row, row
+from benchmarks.rates import Row, end, row, table
 from predator.statistics.click_model import EXAMINATION_DECAY, examination
 from predator.statistics.power import experiment_size
 
@@ -360,13 +358,8 @@ def main() -> None:
     shares, sizes = cells(given.queries, given.rounds, given.seed)
     rows = {"cells": shares, "equal": equals(given.queries, given.rounds, given.seed, sizes)}
     if not given.json:
-        for one in (*rows["cells"], *rows["equal"]):
-            interval = f"{one.low:.4f} … {one.high:.4f}"
-            told = "" if one.kept else "  NOT KEPT"
-            print(f"{one.name:<66} {one.rate:>7.4f}  {interval:<17} {one.limit}{told}")
-    shown = {part: [asdict(one) for one in found] for part, found in rows.items()}
-    print(json.dumps({**shown, "seconds": round(time.perf_counter() - started, 1)}))
-    sys.exit(0 if all(one.kept for found in rows.values() for one in found) else 1)
+        table([*rows["cells"], *rows["equal"]])
+    end(rows, time.perf_counter() - started)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from benchmarks import gate
+from benchmarks.rates import Row
 from predator.domain.verdicts import Verdict
 from predator.loop.evaluate import Evaluation, Gates, Measured, evaluate
 from predator.statistics.ledger import Kind, level
@@ -125,7 +126,7 @@ def test_the_ledger_ends_what_a_fixed_level_lets_through() -> None:
     assert rows["noise ar, mixed: true +3% that pass"].rate >= 0.3  # at half of the queries
 
 
-def _near(row: gate.Row) -> bool:
+def _near(row: Row) -> bool:
     if row.limit == "shown":
         return True
     bound = float(row.limit.split()[1])
@@ -149,7 +150,7 @@ def test_every_figure_is_kept_in_full(
 def test_what_is_not_kept_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken = gate.Row("made up", 0.2, 0.15, 0.25, 100, "≤ 0.05", False)
+    broken = Row("made up", 0.2, 0.15, 0.25, 100, "≤ 0.05", False)
     monkeypatch.setattr(gate, "one_reading", lambda rounds, seed: [broken])
     monkeypatch.setattr(gate, "across_cycles", lambda histories, cycles, seed: [])
     monkeypatch.setattr(sys, "argv", ["gate.py"])
