@@ -26,11 +26,13 @@ SHORT = {
     "port": 0, "model": "model", "max_tokens": 32, "users": 400, "rate_per_s": 80,
     "window_s": 1, "windows_max": 1, "arrival_s": 1, "generated_queries": 60,
     "experiment_share": 0.3, "experiment_min_s": 8, "experiment_max_s": 15,
-    "watch_looks": 1, "watch_look_s": 4.5, "watch_extend_max": 1, "watch_drop_rel": 0.95,
+    "watch_looks": 1, "watch_look_s": 4.5, "watch_extend_max": 4, "watch_drop_rel": 0.95,
     "watch_latency_floor_ms": 1e6, "holdback_share": 0.2, "holdback_share_max": 0.4,
 }  # fmt: skip
-"""One look, which does not mind latency: test machines have other guests."""
+"""One look, or more where a busy machine brings few searches; it does not mind latency."""
 GRACE_S = 30
+AS_A_SHELL_SEES_CTRL_C = (130, -signal.SIGINT)
+"""Python ends by the signal itself where it came into code that an extension runs."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def stop(place: Place, number: int, *, after: str = "", plus_s: float = 0.0) -> 
     if number == signal.SIGKILL:
         assert process.returncode == -signal.SIGKILL
     else:
-        assert process.returncode == 130, said[-2000:]
+        assert process.returncode in AS_A_SHELL_SEES_CTRL_C, said[-2000:]
         assert said.splitlines()[-1].startswith("interrupted; ")
     assert "Traceback" not in said
     deadline = time.monotonic() + 15

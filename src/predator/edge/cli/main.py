@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -209,26 +211,47 @@ argocd.add_to(app)
 
 def main() -> None:
     """Run the command line; errors are one line, exit code 2 for what the user gave."""
+    interrupted = _remember_ctrl_c()
     try:
         code = app(standalone_mode=False)
-    except PredatorError as error:
-        _fail(str(error), error.exit_code)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        _fail(f"{error.filename}: {error.strerror}", 2 if error.errno in _PATHS else 1)
     except Exception as error:
-        # Typer's errors of usage have no public name in common.
-        message = getattr(error, "format_message", None)
-        if message is None:
-            raise
-        if type(error).__name__ == "NoArgsIsHelpError":
-            sys.stderr.write(message())  # with rich, it prints the help itself
-            raise SystemExit(2) from None
-        _fail(f"{message().rstrip('.')}. See `predator --help`", 2)
+        if not interrupted.is_set():  # an extension that is being imported makes it another error
+            _explain(error)
+        code = _INTERRUPTED
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
     if code == _INTERRUPTED:
         sys.stderr.write("interrupted; the same command goes on from here\n")
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: Exception) -> NoReturn:
+    """What is an error of the user's, or of their disk, in one line; any other as it is."""
+    if isinstance(error, PredatorError):
+        _fail(str(error), error.exit_code)
+    if isinstance(error, OSError) and error.filename is not None:
+        _fail(f"{error.filename}: {error.strerror}", 2 if error.errno in _PATHS else 1)
+    # Typer's errors of usage have no public name in common.
+    message = getattr(error, "format_message", None)
+    if message is None:
+        raise error
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(message())  # with rich, it prints the help itself
+        raise SystemExit(2) from None
+    _fail(f"{message().rstrip('.')}. See `predator --help`", 2)
+
+
+def _remember_ctrl_c() -> threading.Event:
+    """Set once a ctrl-C came, whatever becomes of its exception on the way up."""
+    came = threading.Event()
+
+    def interrupt(_number: int, _frame: object) -> None:
+        came.set()
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+    return came
 
 
 _INTERRUPTED = 130

@@ -72,7 +72,8 @@ def run_local(
 ) -> None:
     """The whole story, with a summary at the end."""
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    interrupt = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGTERM, interrupt if callable(interrupt) else _as_ctrl_c)
     settings = settings_from(pairs, seed=seed)
     check_writable(json_file)
     if load_contour(settings).self_improvement.mock_signals:
@@ -112,7 +113,7 @@ def run_local(
     outcomes = [Outcome.from_json(value) for value in result["outcomes"]]
     shown = to_json(
         outcomes, result["drill"], traffic, seconds, ground.run.folder, log,
-        resumed=ground.resumed,
+        resumed=ground.resumed, waits=result["waits"],
     )  # fmt: skip
     print_summary(shown, outcomes, progress.console, settings)
     if json_file is not None:

@@ -33,7 +33,7 @@ def simulate(
 ) -> int:
     """Simulate, print the account, and say by the exit code whether a promise was broken.
 
-    A ctrl-C ends the year early, with the account of what there is.
+    A ctrl-C ends the year early, with the account of what there is, and exit code 130.
     """
     if lang not in LANGUAGES:
         raise InputError(f"--lang cannot be {lang[:20]!r}", cure=f"known: {', '.join(LANGUAGES)}")
@@ -51,7 +51,13 @@ def simulate(
         print_json(found)
     else:
         print_account(found, words)
+    if found["days"] < found["of_days"]:
+        raise SystemExit(INTERRUPTED)
     return 1 if found["broken_promises"] else 0
+
+
+INTERRUPTED = 130
+"""As a shell would say it."""
 
 
 def print_account(found: Mapping[str, Any], words: Words) -> None:

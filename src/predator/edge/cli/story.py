@@ -101,11 +101,16 @@ class Stage:
 
 
 def story(stage: Stage, runtime: Runtime, cycles: int) -> Json:
-    """Feed, watch, shift, turn the ring as often as asked, and drill."""
+    """Feed, watch, shift, turn the ring as often as asked, and drill.
+
+    A watch that could not judge a release ends the story there: ``waits`` names its version.
+    """
     runtime.step("feed", lambda: _feed(stage))
     outcomes: list[Json] = []
     wave = 0
     for number in range(cycles):
+        if (waits := _undecided(stage, runtime, f"cycle:{number}")) is not None:
+            return {"outcomes": outcomes, "drill": None, "waits": waits}
         baseline = runtime.step(f"baseline:{number}", lambda w=wave: _baseline(stage, w))  # type: ignore[misc]
         newest = min(wave + 1, len(stage.world.waves) - 1)
         shifts = newest > wave
@@ -123,11 +128,24 @@ def story(stage: Stage, runtime: Runtime, cycles: int) -> Json:
         stage.warm_up()
         stations = RealStations(stage.sources, labels, situation, stage.gates)
         outcomes.append(turn(record, stations).to_json())
+    if (waits := _undecided(stage, runtime, "drill")) is not None:
+        return {"outcomes": outcomes, "drill": None, "waits": waits}
     stage.warm_up()
     labels = stage.sealed(wave)
     record = _record(stage, runtime, "drill", {"type": "drill"}, DRILL)
     stations = RealStations(stage.sources, labels, situation, stage.gates)
-    return {"outcomes": outcomes, "drill": drill(record, stations)}
+    return {"outcomes": outcomes, "drill": drill(record, stations), "waits": None}
+
+
+def _undecided(stage: Stage, runtime: Runtime, key: str) -> str | None:
+    """The version beside which a watch left its hold-back open, for a person to keep or not."""
+
+    def look() -> str | None:
+        wanted = stage.ring.desired.read()
+        return wanted.release.version if wanted.holdback is not None else None
+
+    found: str | None = runtime.step(f"undecided:{key}", look)
+    return found
 
 
 def _record(

@@ -18,19 +18,25 @@ from predator.loop.cycle import Outcome
 
 def to_json(
     outcomes: Sequence[Outcome],
-    drilled: dict[str, Any],
+    drilled: dict[str, Any] | None,
     traffic: dict[str, Any],
     duration_s: float,
     run: Path,
     commits: Sequence[str],
     *,
     resumed: bool,
+    waits: str | None,
 ) -> dict[str, Any]:
-    """The machine's view: the last cycle at the top level, every cycle under ``cycles``."""
+    """The machine's view: the last cycle at the top level, every cycle under ``cycles``.
+
+    ``waits``: the version that a person has to keep or to take back, which is why nothing was
+    drilled.
+    """
     cycles = [_cycle(outcome) for outcome in outcomes]
     return {
         **cycles[-1],
         "drill": drilled,
+        "waits": waits,
         "resumed": resumed,
         "requests": traffic.get("sent", 0) + traffic.get("events", 0) + traffic.get("ratings", 0),
         "failed_requests": traffic.get("failed"),
@@ -88,7 +94,13 @@ def print_summary(
     for outcome in outcomes:
         _print_cycle(outcome, console)
     drill = result["drill"]
-    if drill["caught"]:
+    if drill is None:
+        console.print(
+            f"[bold yellow]Waits[/]  the watch could not judge {result['waits']}: its hold-back "
+            "stays open until a person keeps it or takes it back, and there was no drill"
+        )
+        _print_choices(outcomes[-1], console)
+    elif drill["caught"]:
         console.print(
             f"[bold]Drill[/]  a deliberately bad release was caught after "
             f"{drill['detected_s']:.1f} s and undone: traffic back {drill['restored_s']:.3f} s "
@@ -121,6 +133,16 @@ def print_summary(
         ("datasets", f"git clone {home}/lineage copy, then `dvc pull` in it"),
     ):
         console.print(f"  {what:<11}{escape(how)}", soft_wrap=True)
+
+
+def _print_choices(last: Outcome, console: Console) -> None:
+    command = _command()
+    for what, how in (
+        ("to keep", f"{command} cycle keep {last.cycle_id} --reason REASON"),
+        ("to undo", f"{command} rollback --to {last.release_before.version} --reason REASON"),
+    ):
+        console.print(f"  {what:<11}{escape(how)}", soft_wrap=True)
+    console.print(f"  (beside `{command} serve` and `{command} worker`)", soft_wrap=True)
 
 
 def _limit(trigger: str) -> str:
