@@ -11,9 +11,11 @@ import pytest
 from predator.adapters.runtime.virtual import Crash
 from predator.domain.canonical import sha256_hex
 from predator.domain.errors import ConflictError, IntegrityError, PolicyDenied, PredatorError
-from predator.journal.audit import verify_journal
+from predator.journal.audit import AuditJournal, verify_journal
+from predator.journal.summary import CycleSummary
 from predator.loop.record import Record, files_of
 from predator.loop.ring import timestamp
+from predator.loop.verify import fault_of
 from predator.policy.decision import Principal
 from tests.loop.small_ring import CYCLE, World
 
@@ -205,6 +207,35 @@ def test_what_an_action_wrote_is_on_the_record_by_hash(world: World, record: Rec
     record.act("diagnostic", "diagnose", lambda: record.write("x.json", {"a": 1}).name)
     files = record.actions[0]["files"]
     assert files["x.json"] == sha256_hex((record.folder / "x.json").read_bytes())
+
+
+def test_what_no_action_wrote_is_bound_by_hash_when_the_cycle_ends(
+    world: World, record: Record
+) -> None:
+    record.step("watch.json", lambda: record.write("watch.json", {"looks": [1]}).name)
+    (record.folder / "another.txt").write_text("left by a station\n")
+    record.close("success", rollback_available=True)
+    assert fault_of(record.folder) == ""
+    for name in ("watch.json", "another.txt", "cost.json"):
+        whole = (record.folder / name).read_bytes()
+        (record.folder / name).write_bytes(whole + b" ")
+        assert name in fault_of(record.folder)
+        (record.folder / name).write_bytes(whole)
+    (record.folder / "watch.json").unlink()
+    assert "watch.json is gone" in fault_of(record.folder)
+
+
+def test_nothing_is_written_between_the_hashes_and_the_end(world: World, record: Record) -> None:
+    def dies(self: AuditJournal, summary: CycleSummary) -> str:
+        raise Crash
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(AuditJournal, "write_summary", dies)
+        record.close("success", rollback_available=True)
+    with pytest.raises(ConflictError, match="another worker"):
+        record.write("late.json", {})
+    again(world).close("success", rollback_available=True)
+    assert fault_of(record.folder) == ""
 
 
 def test_half_a_file_never_takes_the_place_of_a_whole_one(

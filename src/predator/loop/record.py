@@ -19,7 +19,7 @@ from predator.domain.errors import ConflictError, PolicyDenied, PredatorError
 from predator.domain.governance import Approval, Notice
 from predator.domain.verdicts import Decision
 from predator.journal.audit import AuditJournal
-from predator.journal.files import read_file, write_whole
+from predator.journal.files import outputs, promised, read_file, write_whole
 from predator.journal.summary import CycleSummary
 from predator.loop import anchor, contract, deciders
 from predator.loop.ring import OPTIONS, Options, Ring, timestamp
@@ -38,6 +38,10 @@ FENCED = frozenset(
 
 BOOKING_PAUSES_S = (1.0, 10.0, 60.0)
 """After each attempt to book a cycle that is over; then it stays as it is."""
+
+BOUND = "files"
+"""The record that names, by hash, every file which no action or decision has named: from then on
+nothing is written."""
 
 Describe = Callable[[Any], Mapping[str, Any]]
 
@@ -217,7 +221,8 @@ class Record:
         path = self.folder / name
         data = _bytes(value)
         with self.journal.alone():
-            if self.journal.summary is not None or self._recorded(self._doing) is not None:
+            over = self.journal.summary is not None or self.journal.find(BOUND) is not None
+            if over or self._recorded(self._doing) is not None:
                 raise ConflictError(f"{name} of {self.cycle_id} was written by another worker")
             write_whole(path, data)
         self._written[name] = data
@@ -538,7 +543,9 @@ class Record:
         actions = self.actions
         cost = round(sum(action["cost_usd"] for action in actions), 9)
         if self.journal.summary is None:
-            self.write("cost.json", {"total_cost_usd": cost})
+            if self.journal.find(BOUND) is None:
+                self.write("cost.json", {"total_cost_usd": cost})
+            self.journal.append_made(BOUND, lambda _: {"type": BOUND, "files": self._unbound()})
             people = [r["actor"] for r in self.journal.read() if r.get("type") == "approved"]
             self.journal.write_summary(
                 CycleSummary(
@@ -557,6 +564,13 @@ class Record:
         outcome = str((self.journal.summary or {}).get("outcome", outcome))
         self._free(outcome)
         return {"cost_usd": cost, "outcome": outcome}
+
+    def _unbound(self) -> dict[str, str]:
+        """The hashes of the files that no record has named yet."""
+        known = {"audit.jsonl", *promised(self.journal.read())}
+        names = [name for name in files_of(self.folder)
+                 if name not in known and not name.endswith(".partial")]  # fmt: skip
+        return {one["file"]: one["sha256"] for one in outputs(self.folder, names)}
 
     def _book(self, cost: float, outcome: str) -> bool:
         """The end in MLflow, and what no action could book. The cycle is over whatever comes."""
@@ -589,7 +603,8 @@ class Record:
 
 def files_of(folder: Path) -> Sequence[str]:
     """The files of a cycle's folder, relative to it."""
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    paths = (p for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
+    return sorted(str(p.relative_to(folder)) for p in paths)
 
 
 def _bytes(value: Any) -> bytes:
