@@ -61,9 +61,10 @@ chart: .venv/ready-dev  ## the Helm chart, linted, rendered and validated for ea
 chart-sync: .venv/ready-dev  ## what contours say, from the package into the chart
 	@.venv/bin/python tools/chart.py sync
 
-prism:  ## what checks all that is said to Argo CD, for `make nightly` (needs Node)
+prism:  ## what checks all that is said to Argo CD and Argo Rollouts, for `make nightly` (needs Node)
 	@folder="$${XDG_CACHE_HOME:-$$HOME/.cache}/predator/prism" && mkdir -p "$$folder" && \
-		npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$$folder" @stoplight/prism-cli@5.14.2
+		npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$$folder" \
+		@stoplight/prism-cli@5.14.2 @kubernetes-models/argo-rollouts@2.0.0
 
 lock: .venv-lock/bin/python  ## resolve the pins anew; ARGS=--upgrade moves them
 	@.venv-lock/bin/python -m pip install --quiet uv==0.13.9

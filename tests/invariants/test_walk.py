@@ -23,7 +23,7 @@ from tests.invariants.walk import (
 EXAMPLES, LEAST, MOST = 500, 10, 18
 """Walks on every change, and how many events each has."""
 
-SEEDS, EVENTS_EACH = os.environ.get("PREDATOR_WALK_SEEDS", "0:10000"), 200
+SEEDS, EVENTS_EACH = os.environ.get("WALK_SEEDS", "0:10000"), 200
 """The nightly walks: ``first:last`` to do a part of them, or to go on where a night ended."""
 
 Folders = Callable[[], Path]
