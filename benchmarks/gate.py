@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 from scipy.special import stdtr, stdtrit
-from scipy.stats import beta
 
 from benchmarks.rates import Row, end, table
 from predator.contours.meaning import GATE_PROFILES
 from predator.loop.evaluate import CATEGORY_QUERIES, Gates
+from predator.statistics.intervals import share_interval
 from predator.statistics.ledger import Kind, level
 
 Floats = NDArray[np.float64]
@@ -188,8 +188,7 @@ def _parts(rounds: int, most: int = 1000) -> Sequence[int]:
 
 def _row(name: str, count: int, n: int, limit: str) -> Row:
     """A count as a rate, with the interval of Clopper and Pearson."""
-    low = float(beta.ppf(0.025, count, n - count + 1)) if count else 0.0
-    high = float(beta.ppf(0.975, count + 1, n - count)) if count < n else 1.0
+    low, high = share_interval(count, n)
     return Row(name, count / n, low, high, n, limit, _kept(count / n, low, limit))
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from scipy.stats import beta
+from predator.statistics.intervals import share_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,7 @@ def row(name: str, count: int, n: int, limit: str) -> Row:
     A rate that is exactly what it must be lies beyond it in half of all simulations, so that a
     single limit is broken where the whole interval lies beyond it.
     """
-    low = float(beta.ppf(0.025, count, n - count + 1)) if count else 0.0
-    high = float(beta.ppf(0.975, count + 1, n - count)) if count < n else 1.0
+    low, high = share_interval(count, n)
     return Row(name, count / n, low, high, n, limit, _kept(count / n, low, high, limit))
 
 

@@ -15,7 +15,7 @@ from tests.edge.conftest import Commands, Founded
 
 def test_a_simulated_year_is_told_to_people_and_to_programs(commands: Commands) -> None:
     text = commands.does("simulate", "--days", "2", "--seed", "3")
-    assert text.startswith("2 simulated days, seed 3, contour edge-oracle")
+    assert text.startswith("simulated days: 2, seed 3, contour edge-oracle")
     for part in ("cycles a month", "60–80", "what they hide", "no promise was broken"):
         assert part in text
     code, output, _ = commands("simulate", "--days", "2", "--seed", "3", "--json")
@@ -75,6 +75,7 @@ def test_the_figures_of_a_home_without_cycles_are_unknown(
     assert "0 cycles, 0 of them under way" in text and text.count("unknown") == 5
     assert "rehearsed" not in text
     assert "nothing was measured" in commands.does("kpi", "--contour", "dev-mac")
+    assert "показник" in commands.does("kpi", "--lang", "uk")
     with founded.stores() as stores:
         stores.cycles.open("k", "local", {"type": "scheduled"}, 1_600_000_000.0)
     found = commands.json("kpi", "--since", "2020-01-01")
@@ -85,6 +86,7 @@ def test_the_figures_of_a_home_without_cycles_are_unknown(
 
 def test_figures_of_nothing_are_refused(commands: Commands, founded: Founded) -> None:
     assert "predator run" in commands.refuses("kpi", "--set", "home=elsewhere")
+    assert "known: en, uk" in commands.refuses("kpi", "--lang", "fr")
     assert "--since cannot be" in commands.refuses("kpi", "--since", "some day")
     assert "is not over yet" in commands.refuses("kpi", "--since", "2999-01-01")
     with founded.stores():

@@ -54,6 +54,17 @@ def test_a_month_that_meets_every_target_says_so() -> None:
     json.dumps([one.to_json() for one in found.values()])
 
 
+def test_a_few_cycles_say_little_and_the_interval_says_so() -> None:
+    found = figures([live(one, gain) for one, gain in zip(facts(2), (0.01, 0.05), strict=True)])
+    low, high = found["ndcg_delta_rel"].interval or (0.0, 0.0)
+    assert low == pytest.approx(0.03 - 12.7062 * 0.02) and high == pytest.approx(
+        0.03 + 0.2541, abs=1e-4
+    )
+    assert found["rollback_share"].interval == pytest.approx((0.0, 0.8419), abs=1e-4)
+    assert figures([live(facts(1)[0])])["ndcg_delta_rel"].interval is None
+    assert figures([])["success_share"].interval is None
+
+
 def test_a_cycle_that_changed_nothing_is_a_success_and_an_error_is_none() -> None:
     found = figures([*facts(9), *facts(1, "error")])["success_share"]
     assert found.current == 0.9 and found.met

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from predator.statistics.intervals import mean_interval, share_interval
+
 DAY_S = 86_400.0
 MONTH_S = 30 * DAY_S
 LEAST_WINDOW_S = 7 * DAY_S
@@ -61,6 +63,8 @@ TARGETS = (
 class Kpi:
     """One figure: ``current`` over ``n`` cycles of the whole time, ``trend`` by 30 days.
 
+    ``interval``: 95%, of a share (exact) or a mean (Student's t); ``None`` for other figures, and
+    where one value alone says nothing of it.
     ``missing`` counts the cycles of which it is not known. ``met`` is ``None`` where the known ones
     meet the target and others are missing, or where there are none.
     """
@@ -68,6 +72,7 @@ class Kpi:
     name: str
     target: str
     current: float | None
+    interval: tuple[float, float] | None
     n: int
     missing: int
     met: bool | None
@@ -87,7 +92,7 @@ def kpis(facts: Sequence[CycleFact], since: float, until: float) -> tuple[Kpi, .
     found = []
     for target in TARGETS:
         measure = _MEASURES[target.name]
-        current, n, missing = measure(facts, since, until, until)
+        current, interval, n, missing = measure(facts, since, until, until)
         trend = tuple(
             measure(facts, start, min(start + MONTH_S, until), until)[0]
             if min(start + MONTH_S, until) - start >= LEAST_WINDOW_S
@@ -97,11 +102,11 @@ def kpis(facts: Sequence[CycleFact], since: float, until: float) -> tuple[Kpi, .
         met = None if current is None else target.least <= current <= target.most
         if met and missing:
             met = None
-        found.append(Kpi(target.name, target.text, current, n, missing, met, trend))
+        found.append(Kpi(target.name, target.text, current, interval, n, missing, met, trend))
     return tuple(found)
 
 
-_Found = tuple[float | None, int, int]
+_Found = tuple[float | None, tuple[float, float] | None, int, int]
 _Measure = Callable[[Sequence[CycleFact], float, float, float], _Found]
 
 
@@ -119,14 +124,13 @@ def _live(facts: Sequence[CycleFact], since: float, until: float) -> list[CycleF
 
 def _rate(facts: Sequence[CycleFact], since: float, until: float, _now: float) -> _Found:
     asked = _asked(facts, since, until)
-    return len(asked) * MONTH_S / (until - since), len(asked), 0
+    return len(asked) * MONTH_S / (until - since), None, len(asked), 0
 
 
 def _success(facts: Sequence[CycleFact], since: float, until: float, _now: float) -> _Found:
     """Of those that have ended. One that is under way is not known, and not missing either."""
     ended = [fact for fact in _asked(facts, since, until) if fact.outcome]
-    good = sum(fact.outcome == "success" for fact in ended)
-    return (good / len(ended) if ended else None), len(ended), 0
+    return *_share(sum(fact.outcome == "success" for fact in ended), len(ended)), len(ended), 0
 
 
 def _time(facts: Sequence[CycleFact], since: float, until: float, now: float) -> _Found:
@@ -140,7 +144,8 @@ def _time(facts: Sequence[CycleFact], since: float, until: float, now: float) ->
         else:
             lasted.append((now if end is None else end) - fact.requested_at)
     lasted.sort()
-    return (lasted[math.ceil(0.95 * len(lasted)) - 1] if lasted else None), len(lasted), missing
+    p95 = lasted[math.ceil(0.95 * len(lasted)) - 1] if lasted else None
+    return p95, None, len(lasted), missing
 
 
 def _rollbacks(facts: Sequence[CycleFact], since: float, until: float, _now: float) -> _Found:
@@ -148,7 +153,11 @@ def _rollbacks(facts: Sequence[CycleFact], since: float, until: float, _now: flo
     live = _live(facts, since, until)
     known = [fact for fact in live if fact.outcome]
     back = sum(fact.outcome != "success" for fact in known)
-    return (back / len(known) if known else None), len(known), len(live) - len(known)
+    return *_share(back, len(known)), len(known), len(live) - len(known)
+
+
+def _share(count: int, n: int) -> tuple[float | None, tuple[float, float] | None]:
+    return (count / n, share_interval(count, n)) if n else (None, None)
 
 
 def _mean_of(name: str) -> _Measure:
@@ -157,7 +166,7 @@ def _mean_of(name: str) -> _Measure:
         kept = [fact for fact in _live(facts, since, until) if fact.outcome == "success"]
         values = [value for fact in kept if (value := getattr(fact, name)) is not None]
         mean = math.fsum(values) / len(values) if values else None
-        return mean, len(values), len(kept) - len(values)
+        return mean, mean_interval(values), len(values), len(kept) - len(values)
 
     return mean
 

@@ -14,13 +14,16 @@ from predator.edge.cli.options import settings_from
 from predator.edge.cli.shown import print_json, print_table, say
 from predator.edge.cli.times import since as moment_of
 from predator.edge.cli.times import stamp
-from predator.edge.cli.year_words import LANGUAGES
+from predator.edge.cli.year_words import words_of
 from predator.loop.kpi import CycleFact, kpis
 from predator.loop.kpi_facts import entries_since, facts_of
 
 
-def show_kpi(contour: str | None, since: str, as_json: bool, pairs: Sequence[str]) -> None:
+def show_kpi(
+    contour: str | None, since: str, lang: str, as_json: bool, pairs: Sequence[str]
+) -> None:
     """The figures from ``since`` until now. Where there is no cycle, every figure is unknown."""
+    words = words_of(lang)
     settings = settings_from(pairs)
     now = time.time()
     began = moment_of(since, now)
@@ -38,13 +41,9 @@ def show_kpi(contour: str | None, since: str, as_json: bool, pairs: Sequence[str
     if as_json:
         print_json(value)
         return
-    words = LANGUAGES["en"]
-    say(
-        f"{where} since {stamp(began)}: {value['cycles']} cycles, {value['under_way']} of them "
-        "under way"
-    )
+    say(words["lived"].format(**{**value, "since": stamp(began)}))
     if simulated:
-        say("cycles are rehearsed there: nothing was measured, so these are figures of no search")
+        say(words["rehearsed"])
     print_table(kpi_rows.titles(words), kpi_rows.rows(value["kpis"], words), "")
 
 

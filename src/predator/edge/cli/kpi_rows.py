@@ -10,7 +10,9 @@ Words = Mapping[str, str]
 
 def titles(words: Words) -> Sequence[str]:
     """The heads of :func:`rows`."""
-    return tuple(words[name] for name in ("kpi", "target", "current", "met", "n", "trend"))
+    return tuple(
+        words[name] for name in ("kpi", "target", "current", "interval", "met", "n", "trend")
+    )
 
 
 def rows(kpis: Sequence[Mapping[str, Any]], words: Words) -> list[tuple[str, ...]]:
@@ -23,8 +25,11 @@ def rows(kpis: Sequence[Mapping[str, Any]], words: Words) -> list[tuple[str, ...
         trend = " ".join(value(one["name"], of) for of in one["trend"])
         current = value(one["name"], one["current"])
         if one["name"].endswith("_s") and one["current"] is not None:
-            current += " h"
-        found.append((words[one["name"]], one["target"], current, met, str(one["n"]), trend))
+            current += f" {words['h']}"
+        interval = " … ".join(value(one["name"], of) for of in one["interval"] or ()) or "–"
+        found.append(
+            (words[one["name"]], one["target"], current, interval, met, str(one["n"]), trend)
+        )
     return found
 
 

@@ -30,6 +30,7 @@ app.add_typer(cycle, name="cycle")
 
 Json = Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")]
 Data = Annotated[Path | None, typer.Option("--data", help="A BEIR folder (default: docstrings).")]
+Lang = Annotated[str, typer.Option(help="The words: en or uk.")]
 MissingDocs = Annotated[
     str, typer.Option(help="What to do with judgments of unknown documents: error or ignore.")
 ]
@@ -124,7 +125,7 @@ def simulate(
     days: Annotated[int, typer.Option(min=1, max=3650, help="How many.")] = 365,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
     as_json: AsJson = False,
-    lang: Annotated[str, typer.Option(help="en or uk.")] = "en",
+    lang: Lang = "en",
     report: Annotated[
         Path | None, typer.Option(help="Write a page with a plot (or .svg: the plot) there, too.")
     ] = None,
@@ -145,13 +146,14 @@ def kpi(
         str, typer.Option(help="How long ago (12h, 30d), or a date (its first moment, UTC).")
     ] = "30d",
     contour: Contour = None,
+    lang: Lang = "en",
     as_json: AsJson = False,
     set_: Set = None,
 ) -> None:
     """The key figures of the loop that runs here: target, current value and trend."""
     from predator.edge.cli.kpi import show_kpi
 
-    show_kpi(contour, since, as_json, set_ or [])
+    show_kpi(contour, since, lang, as_json, set_ or [])
 
 
 @bench.command("relevance")

@@ -8,13 +8,12 @@ from typing import Any
 
 from predator.bootstrap.governed import rules_of
 from predator.config import parse_overrides
-from predator.domain.errors import InputError
 from predator.edge.cli import kpi_rows
 from predator.edge.cli.options import check_writable, settings_from
 from predator.edge.cli.progress import ConsoleProgress
 from predator.edge.cli.shown import print_facts, print_json, print_table, say
 from predator.edge.cli.times import span
-from predator.edge.cli.year_words import LANGUAGES
+from predator.edge.cli.year_words import words_of
 from predator.ports.progress import Progress
 
 CONTOUR = "edge-oracle"
@@ -35,13 +34,11 @@ def simulate(
 
     A ctrl-C ends the year early, with the account of what there is, and exit code 130.
     """
-    if lang not in LANGUAGES:
-        raise InputError(f"--lang cannot be {lang[:20]!r}", cure=f"known: {', '.join(LANGUAGES)}")
+    words = words_of(lang)
     check_writable(report)
     progress = ConsoleProgress()
     found = _lived(days, seed, pairs, progress)
     progress.close()
-    words = LANGUAGES[lang]
     if report is not None:
         from predator.edge.cli.year_report import write_report
 

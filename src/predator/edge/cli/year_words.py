@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from predator.domain.errors import InputError
+
 ENGLISH: Mapping[str, str] = {
-    "title": "{days} simulated days, seed {seed}, contour {contour}",
+    "title": "simulated days: {days}, seed {seed}, contour {contour}",
     "cut": "cut short after {days} of {of_days} days",
+    "h": "h",
+    "interval": "95% interval",
+    "lived": "{contour} since {since}: {cycles} cycles, {under_way} of them under way",
+    "rehearsed": "cycles are rehearsed there: nothing was measured, so these are figures of no "
+    "search",
     "kpi": "key figure",
     "target": "target",
     "current": "current",
@@ -62,8 +69,12 @@ ENGLISH: Mapping[str, str] = {
     "days_axis": "days",
 }
 UKRAINIAN: Mapping[str, str] = {
-    "title": "{days} змодельованих днів, зерно {seed}, контур {contour}",
+    "title": "змодельовано днів: {days}, зерно {seed}, контур {contour}",
     "cut": "перервано після {days} з {of_days} днів",
+    "h": "год",
+    "interval": "95% інтервал",
+    "lived": "{contour} від {since}: циклів {cycles}, з них тривають {under_way}",
+    "rehearsed": "цикли там лише репетиції: нічого не виміряно, тож це не показники пошуку",
     "kpi": "показник",
     "target": "ціль",
     "current": "зараз",
@@ -119,3 +130,10 @@ UKRAINIAN: Mapping[str, str] = {
     "days_axis": "дні",
 }
 LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": ENGLISH, "uk": UKRAINIAN}
+
+
+def words_of(lang: str) -> Mapping[str, str]:
+    """The words of a language; ``InputError`` for one that is not spoken here."""
+    if lang not in LANGUAGES:
+        raise InputError(f"--lang cannot be {lang[:20]!r}", cure=f"known: {', '.join(LANGUAGES)}")
+    return LANGUAGES[lang]
