@@ -20,6 +20,7 @@ EXPECTED = {
     "start": {O, A},
     "stop": {O, P, A},
     "rollback": {O, A},
+    "keep": {O, A},
     "approve": {P, A},
     "confirm_override": {P, A},
     "revoke_override": {O, P, A},
@@ -53,7 +54,7 @@ def test_an_unknown_operation_is_refused(operation: str) -> None:
 
 def test_what_asks_is_not_what_answers() -> None:
     """Only an admin holds both halves; what an admin overrides in production needs another."""
-    asking = {"start", "rollback", "request_cycle", "cancel_cycle"}
+    asking = {"start", "rollback", "keep", "request_cycle", "cancel_cycle"}
     answering = {"approve", "confirm_override"}
     for role in set(Role) - {A}:
         held = {name for name, roles in TABLE.items() if role in roles}

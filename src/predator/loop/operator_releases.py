@@ -85,10 +85,18 @@ class ReleaseVerbs(CycleVerbs):
 
     def keep_status(self, flow_id: str) -> FlowStatus:
         """Where a keeping is; ``NotFoundError`` where there is none of this id."""
-        found = self.desk.flows.status(flow_id) if flow_id.startswith("keep-") else None
+        self.keep_contour(flow_id)
+        found = self.desk.flows.status(flow_id)
         if found is None:
             raise NotFoundError(f"no release is being kept under {flow_id!r:.60}")
         return replace(found, error=clean(found.error))
+
+    def keep_contour(self, flow_id: str) -> str:
+        """The contour on which a release is kept, by the id of the keeping."""
+        found = self._contour_in(flow_id, "keep")
+        if found is None:
+            raise NotFoundError(f"no release is being kept under {flow_id!r:.60}")
+        return found
 
     def rollback_status(self, flow_id: str) -> FlowStatus:
         """Where a rollback is; ``NotFoundError`` where there is none of this id."""
@@ -100,10 +108,13 @@ class ReleaseVerbs(CycleVerbs):
 
     def rollback_contour(self, flow_id: str) -> str:
         """The contour that a rollback is about, by its id."""
-        for contour in self.desk.contours:
-            if flow_id.startswith(f"rollback-{contour}-"):
-                return contour
-        raise NotFoundError(f"there is no rollback {flow_id!r:.60}")
+        found = self._contour_in(flow_id, "rollback")
+        if found is None:
+            raise NotFoundError(f"there is no rollback {flow_id!r:.60}")
+        return found
+
+    def _contour_in(self, flow_id: str, verb: str) -> str | None:
+        return next((c for c in self.desk.contours if flow_id.startswith(f"{verb}-{c}-")), None)
 
     def _check_target(self, contour: str, version: str) -> None:
         if self.desk.releases is None:

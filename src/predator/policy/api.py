@@ -24,6 +24,7 @@ TABLE: Mapping[str, frozenset[Role]] = {
     # whoever sees that something is wrong and answers for something may stop
     "stop": _OPERATORS | _APPROVERS,
     "rollback": _OPERATORS,
+    "keep": _OPERATORS,
     # to ask and to answer are two people's work: an operator does not approve
     "approve": _APPROVERS,
     "confirm_override": _APPROVERS,

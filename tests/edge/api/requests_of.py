@@ -49,6 +49,16 @@ def rollback(world: World) -> str:
     return world.operator.rollback(HOME, "v1.0", actor="zoe", reason="x")
 
 
+def ended(world: World) -> str:
+    cycle_id = cycle(world)
+    world.desk.cycles.finish(cycle_id, "success", world.now)
+    return cycle_id
+
+
+def keep(world: World) -> str:
+    return world.operator.keep(ended(world), actor="zoe", reason="x")
+
+
 def flag(world: World) -> str:
     world.operator.set_flag("ab_testing", HOME, True, actor="zoe", reason="x")
     return "ab_testing"
@@ -71,6 +81,8 @@ REQUESTS: Mapping[tuple[str, str], Callable[[World], Sent]] = {
     ("POST", "/cycles"): lambda w: ("/cycles", {"contour": HOME, **BECAUSE}),
     ("GET", "/cycles/{cycle_id}"): lambda w: (f"/cycles/{CYCLE}", None),
     ("POST", "/cycles/{cycle_id}/cancel"): lambda w: (f"/cycles/{cycle(w)}/cancel", BECAUSE),
+    ("POST", "/cycles/{cycle_id}/keep"): lambda w: (f"/cycles/{ended(w)}/keep", BECAUSE),
+    ("GET", "/keeps/{keep_id}"): lambda w: (f"/keeps/{keep(w)}", None),
     ("GET", "/cycles/{cycle_id}/artifacts"): lambda w: (f"/cycles/{CYCLE}/artifacts", None),
     ("GET", "/cycles/{cycle_id}/artifacts/{path:path}"): lambda w: (
         f"/cycles/{CYCLE}/artifacts/model/release.json",

@@ -95,6 +95,8 @@ def fields(place: Served, form: str) -> Iterator[tuple[str, str, Any]]:
     yield "GET", f"/cycles/{raw}/artifacts", None
     yield "GET", f"/cycles/{raw}/artifacts/audit.jsonl", None
     yield "POST", f"/cycles/{raw}/cancel", {"reason": "x"}
+    yield "POST", f"/cycles/{raw}/keep", {"reason": form}
+    yield "GET", f"/keeps/{raw}", None
     yield "GET", f"/audit/{raw}", None
     yield "GET", f"/rollbacks/{raw}", None
     yield "GET", f"/state?contour={raw}", None

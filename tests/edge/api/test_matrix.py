@@ -27,6 +27,8 @@ MAY: dict[tuple[str, str], set[Role]] = {
     ("POST", "/cycles"): {D, A, G},
     ("GET", "/cycles/{cycle_id}"): READERS,
     ("POST", "/cycles/{cycle_id}/cancel"): {D, A},
+    ("POST", "/cycles/{cycle_id}/keep"): {D, A},
+    ("GET", "/keeps/{keep_id}"): READERS,
     ("GET", "/cycles/{cycle_id}/artifacts"): READERS,
     ("GET", "/cycles/{cycle_id}/artifacts/{path:path}"): READERS,
     ("GET", "/approvals"): READERS,

@@ -10,7 +10,7 @@ from predator.domain.governance import Role
 from predator.edge.api.guard import OPERATIONS, PREFIX
 from predator.policy.api import TABLE
 from tests.documents import commands, text_of
-from tests.edge.api.requests_of import cycle, override, rollback, routes, token_id
+from tests.edge.api.requests_of import cycle, ended, keep, override, rollback, routes, token_id
 from tests.edge.api.served import Served
 from tests.loop.operator_world import CYCLE, DAY
 
@@ -40,6 +40,8 @@ def test_each_section_shows_a_request_that_works(tmp_path: Path) -> None:
         "$CYCLE": CYCLE,
         "$RUNNING": cycle(world),
         "$ROLLBACK": rollback(world),
+        "$HELD": ended(world),
+        "$KEEPING": keep(world),
         "$APPROVAL": world.ask().id,
         "$OTHER_APPROVAL": world.ask().id,
         "$OVERRIDE": override(world).id,

@@ -18,7 +18,16 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from predator.edge.api.guard import PREFIX
 from predator.loop.operator_tokens import digest_of_token
-from tests.edge.api.requests_of import REQUESTS, cycle, flag, override, rollback, token_id
+from tests.edge.api.requests_of import (
+    REQUESTS,
+    cycle,
+    ended,
+    flag,
+    keep,
+    override,
+    rollback,
+    token_id,
+)
 from tests.edge.api.served import Served
 from tests.loop.operator_world import CYCLE, DAY
 
@@ -43,12 +52,19 @@ def known(served: Served, case: Any) -> None:
     """Aim a generated request at things that exist, so that it gets further than a 404."""
     world = served.world
     made: dict[str, Callable[[], str]] = {
-        "cycle_id": lambda: cycle(world) if case.method == "POST" else CYCLE,
+        "cycle_id": lambda: (
+            CYCLE
+            if case.method != "POST"
+            else ended(world)
+            if case.path.endswith("/keep")
+            else cycle(world)
+        ),
         "path": lambda: "model/release.json",
         "approval_id": lambda: world.ask().id,
         "override_id": lambda: override(world).id,
         "token_id": lambda: token_id(world),
         "rollback_id": lambda: rollback(world),
+        "keep_id": lambda: keep(world),
         "gate": lambda: "ndcg_at_10",
         "name": lambda: flag(world),
     }

@@ -31,16 +31,16 @@ PREFIX: Final = "/api/v1/optimizer"
 OPERATIONS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
-            "state", "rollback_status", "gates", "cycles", "cycle", "artifacts", "artifact",
-            "approvals", "overrides", "flags", "flag", "explain_policy", "audit_verify", "audit",
-            "releases", "experiments", "experiment",
+            "state", "rollback_status", "keep_status", "gates", "cycles", "cycle", "artifacts",
+            "artifact", "approvals", "overrides", "flags", "flag", "explain_policy", "audit_verify",
+            "audit", "releases", "experiments", "experiment",
         ),
         "read",
     ),
     **{
         name: name
         for name in (
-            "stop", "start", "rollback", "request_cycle", "cancel_cycle", "approve",
+            "stop", "start", "rollback", "keep", "request_cycle", "cancel_cycle", "approve",
             "confirm_override", "revoke_override", "override_gate", "override_policy",
             "set_flag", "read_metrics",
         )

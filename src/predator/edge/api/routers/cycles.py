@@ -21,9 +21,11 @@ from predator.edge.api.schemas import (
     Contour,
     CycleId,
     CycleRequest,
+    Id,
 )
 from predator.loop.operator import Operator
 from predator.loop.operator_cycles import CycleDetail
+from predator.ports.runtime import FlowStatus
 
 _BYTES: Responses = {
     200: {
@@ -68,6 +70,19 @@ def router(operator: Operator) -> APIRouter:
         who.on(operator.cycle_entry(cycle_id).contour)
         asked = operator.cancel_cycle(cycle_id, actor=who.actor, reason=body.reason)
         return Asked(cycle_id=cycle_id, asked=asked)
+
+    @routes.post("/cycles/{cycle_id}/keep", status_code=202, responses=errors(404, 409))
+    def keep(who: Who, cycle_id: CycleId, body: Because) -> Accepted:
+        """Keep the release of a cycle whose watch could not judge it."""
+        who.on(operator.cycle_entry(cycle_id).contour)
+        flow_id = operator.keep(cycle_id, actor=who.actor, reason=body.reason, key=who.key)
+        return Accepted(id=flow_id)
+
+    @routes.get("/keeps/{keep_id}", responses=errors(404))
+    def keep_status(who: Who, keep_id: Id) -> FlowStatus:
+        """How far the keeping of a release is."""
+        who.on(operator.keep_contour(keep_id))
+        return operator.keep_status(keep_id)
 
     @routes.get("/cycles/{cycle_id}/artifacts", responses=errors(404))
     def artifacts(who: Who, cycle_id: CycleId) -> ArtifactList:
