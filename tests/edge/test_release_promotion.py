@@ -164,7 +164,8 @@ class TestTheCommand:
     def test_it_says_whether_a_release_may_come(
         self, runs: dict[str, Run], commands: Commands
     ) -> None:
-        shown = commands.does(*ASKED, "--dry-run")
+        code, shown, _ = commands(*ASKED, "--dry-run")
+        assert code == 1
         assert "v2.0 cannot come to compute-nvidia: there is no release v2.0" in shown
         passes(runs[EDGE], "v2.0")
         assert "v2.0 may come" in commands.does(*ASKED, "--dry-run")

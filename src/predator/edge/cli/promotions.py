@@ -29,13 +29,15 @@ def promote(
 ) -> None:
     """Ask for the release on the next contour, and wait a while for what comes of it.
 
-    ``PredatorError`` where its evidence does not let it come, or where it failed.
+    ``PredatorError`` where its evidence does not let it come, or where it failed. ``dry_run``: the
+    exit code says whether it may come.
     """
     with at_desk(pairs) as office:
         check_platform(office.settings)
         operator = office.operator
         if dry_run:
-            _say_whether(operator, version, source, target, as_json)
+            if not _say_whether(operator, version, source, target, as_json):
+                raise SystemExit(1)
             return
         flow_id = operator.promote_release(version, source, target, actor=who(actor), reason=reason)
         found = _wait(operator, flow_id, wait_s)
@@ -52,15 +54,16 @@ def promote(
             raise PredatorError(f"the promotion {found.state}: {found.error or 'it was stopped'}")
 
 
-def _say_whether(operator: Operator, version: str, source: str, target: str, as_json: bool) -> None:
+def _say_whether(operator: Operator, version: str, source: str, target: str, as_json: bool) -> bool:
     found = operator.promotable(version, source, target)
     if as_json:
         print_json(found)
-        return
+        return found.allowed
     word = "is there already" if found.done else "may come" if found.allowed else "cannot come"
     say(f"{version} {word} to {target}: {found.reason}")
     if found.allowed and found.returned and not found.done:
         say(f"{target} had it before and went back from it: it does not come by itself")
+    return found.allowed
 
 
 def _wait(operator: Operator, flow_id: str, wait_s: float) -> FlowStatus:
