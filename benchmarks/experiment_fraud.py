@@ -22,10 +22,10 @@ import numpy as np
 
 from benchmarks.rates import Row, row
 from predator.domain.verdicts import Verdict
-from predator.loop.experiment import QUARANTINE_SHARE, look
-from predator.loop.experiment_evidence import Limits, gather
-from predator.loop.experiment_plan import Plan, plan
-from predator.loop.experiment_result import Point, Result
+from predator.loop.experiment.evidence import Limits, gather
+from predator.loop.experiment.look import QUARANTINE_SHARE, look
+from predator.loop.experiment.plan import Plan, plan
+from predator.loop.experiment.result import Point, Result
 from predator.ports.feedback import Impression
 
 DAY = 86_400.0

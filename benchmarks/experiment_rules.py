@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.experiment_worlds import BASE
-from predator.loop.experiment import LEAST_USERS
+from predator.loop.experiment.look import LEAST_USERS
 from predator.statistics.cluster_moments import Difference, Moments, difference
 from predator.statistics.confidence_sequence import half_width
 from predator.statistics.evidence import information_needed, log_evidence

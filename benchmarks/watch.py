@@ -44,8 +44,8 @@ from numpy.typing import NDArray
 
 from predator.domain.verdicts import WatchDecision
 from predator.loop.watch import look
-from predator.loop.watch_before import Arm, before
-from predator.loop.watch_plan import WatchLimits, plan_watch
+from predator.loop.watch.before import Arm, before
+from predator.loop.watch.plan import WatchLimits, plan_watch
 
 LOOKS, LOOK_S, DAY = 12, 600.0, 86_400.0
 MEAN, SD, CLICK_RATE = 0.82, 0.25, 0.45

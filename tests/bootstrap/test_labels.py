@@ -17,7 +17,7 @@ from predator.bootstrap.platform import objects_of
 from predator.domain.documents import Document, Query
 from predator.domain.errors import InputError, IntegrityError, PredatorError
 from predator.domain.readings import Value
-from predator.loop.gold_report import check_seal
+from predator.loop.gold.report import check_seal
 from predator.loop.labels import Labels
 from predator.search.serving.store import Store
 from tests.domain.test_gold_set import gold_set, row

@@ -23,7 +23,7 @@ from predator.adapters.database.tables import (
 )
 from predator.adapters.runtime.dbos_client import DbosFlows
 from predator.loop.anchor import Anchors
-from predator.loop.bundle import verify_bundle
+from predator.loop.release.bundle import verify_bundle
 from predator.loop.replay import replay
 from predator.loop.verify import verify_cycle
 from predator.ports.runtime import FlowStatus

@@ -40,11 +40,11 @@ from predator.domain.errors import PredatorError
 from predator.domain.governance import Notice
 from predator.domain.release import Release, RetrievalParameters
 from predator.loop.cycle import turn
-from predator.loop.desired_state import DesiredState
-from predator.loop.gold import keep_version
+from predator.loop.gold.versions import keep_version
 from predator.loop.governance import Governance, Rules
 from predator.loop.people import roll_back_flow
 from predator.loop.record import LOOP, Record
+from predator.loop.release.desired_state import DesiredState
 from predator.loop.replica import keep_release
 from predator.loop.ring import Ring
 from predator.policy.decision import Principal

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from predator.domain.errors import PredatorError
-from predator.loop.bundle import verify_bundle
+from predator.loop.release.bundle import verify_bundle
 from predator.search.desired import LiveRelease
 from tests.crash import checks
 from tests.crash.contour import Contour

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from predator.loop.job_child import Report, run
+from predator.loop.training.job_child import Report, run
 
 
 def work(inputs: Mapping[str, bytes], spec: Mapping[str, Any], report: Report) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from predator.adapters.gitops.bare_git import BareGit
-from predator.loop.desired_state import DesiredState
+from predator.loop.release.desired_state import DesiredState
 from predator.search.desired import (
     Holdback,
     LiveRelease,

@@ -16,8 +16,8 @@ from predator.edge.cli.experiment_words import LANGUAGES, WORDS
 from predator.journal.audit import AuditJournal
 from predator.journal.summary import CycleSummary
 from predator.loop.deciders import write_decision
-from predator.loop.experiment_view import LookPoint, known, read_experiment
-from predator.loop.operator_desk import NotFoundError
+from predator.loop.experiment.view import LookPoint, known, read_experiment
+from predator.loop.operator.desk import NotFoundError
 from tests.edge.conftest import Commands
 
 CYCLE = "si_2026_11_24_001"

@@ -6,7 +6,7 @@ from predator.adapters.gitops.memory import MemoryGitOps
 from predator.adapters.platform.rehearsed_deployer import RehearsedDeployer
 from predator.edge.cli import latency_experiment
 from predator.edge.cli.latency_experiment import SEARCHES, STATES, TURNS, overhead
-from predator.loop.desired_state import DesiredState
+from predator.loop.release.desired_state import DesiredState
 from predator.search.desired import LiveRelease
 
 

@@ -17,7 +17,7 @@ from predator.bootstrap.optimizer import Optimizer
 from predator.bootstrap.platform import desired_of, found_platform
 from predator.config import Settings, load_settings
 from predator.domain.errors import InputError
-from predator.loop.contour_follow import Follower
+from predator.loop.release.contour_follow import Follower
 from predator.ports.progress import Silent
 from predator.ports.releases import KeptRelease
 from predator.search.desired import LiveRelease

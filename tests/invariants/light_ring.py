@@ -39,13 +39,13 @@ from predator.domain.canonical import canonical_json, sha256_hex
 from predator.domain.governance import EVERYWHERE, KILL_SWITCH, Flag
 from predator.domain.release import Release, RetrievalParameters
 from predator.loop.cycle import turn
-from predator.loop.desired_state import DesiredState
 from predator.loop.drill import DRILL, drill
-from predator.loop.gold import keep_version
+from predator.loop.gold.versions import keep_version
 from predator.loop.governance import Governance, Rules
 from predator.loop.keep import keep_flow
 from predator.loop.people import roll_back_flow
 from predator.loop.record import LOOP, Record
+from predator.loop.release.desired_state import DesiredState
 from predator.loop.replica import keep_release
 from predator.loop.ring import Ring
 from predator.policy.decision import Principal
@@ -341,5 +341,5 @@ def fast_folder() -> Iterator[Path]:
 def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parse each text of the desired state once: the same text is always the same state."""
     parse = lru_cache(maxsize=4096)(desired.parse)
-    monkeypatch.setattr("predator.loop.desired_state.parse", parse)
+    monkeypatch.setattr("predator.loop.release.desired_state.parse", parse)
     monkeypatch.setattr("predator.search.serving.agent.parse", parse)

@@ -16,8 +16,8 @@ from predator.adapters.fence.memory import MemoryFence
 from predator.adapters.runtime.virtual import Crash, Journal, VirtualRuntime
 from predator.adapters.tokens.memory import MemoryTokens
 from predator.domain.errors import PolicyDenied
-from predator.loop.operator import Operator
-from predator.loop.operator_desk import Desk
+from predator.loop.operator.desk import Desk
+from predator.loop.operator.service import Operator
 from predator.loop.record import FENCED, Record
 from predator.policy.decision import Context
 from tests.invariants.checks import Watchman

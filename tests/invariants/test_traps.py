@@ -22,7 +22,7 @@ from predator.journal.audit import AuditJournal
 from predator.loop import deciders
 from predator.loop.evaluate import Gates, Measured, evaluate
 from predator.loop.record import LOOP
-from predator.loop.watch import look
+from predator.loop.watch.look import look
 from predator.policy.gates import check, load_gates
 from predator.search.serving.instruments import Instruments
 from predator.statistics.assignment import bucket

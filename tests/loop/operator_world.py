@@ -27,9 +27,9 @@ from predator.domain.governance import KILL_SWITCH, Approval, Flag, Role, Token
 from predator.journal.audit import AuditJournal
 from predator.journal.summary import CycleSummary
 from predator.loop.governance import Rules
-from predator.loop.operator import Operator
-from predator.loop.operator_desk import Desk
-from predator.loop.operator_tokens import digest_of_token
+from predator.loop.operator.desk import Desk
+from predator.loop.operator.service import Operator
+from predator.loop.operator.tokens import digest_of_token
 from predator.policy.gates import load_gates
 from predator.search.desired import (
     LiveRelease,

@@ -18,10 +18,10 @@ from predator.loop.contract import CONTRACT
 from predator.loop.deciders import write_decision
 from predator.loop.diagnose import Evidence, JudgedSearch
 from predator.loop.evaluate import Gates, Measured
-from predator.loop.experiment_evidence import Limits
-from predator.loop.screen import ScreenPlan
-from predator.loop.shadow import ShadowLimits
-from predator.loop.submit import Offered
+from predator.loop.experiment.evidence import Limits
+from predator.loop.experiment.screen import ScreenPlan
+from predator.loop.experiment.shadow import ShadowLimits
+from predator.loop.training.submit import Offered
 from predator.policy.decision import Principal, decide
 from predator.policy.gates import Gate
 from predator.ports.gitops import GitOps

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from predator.loop.shadow import Replayed
+from predator.loop.experiment.shadow import Replayed
 from predator.ports.feedback import DraftedHit, Impression
 from predator.statistics.interleaving import INTERLEAVED, UNANSWERED, coins, team_draft
 

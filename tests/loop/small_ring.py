@@ -36,19 +36,19 @@ from predator.domain.documents import Document, Query
 from predator.domain.governance import EVERYWHERE, Flag
 from predator.domain.readings import Value
 from predator.domain.release import Release, RetrievalParameters
-from predator.loop import dataset_stage
 from predator.loop.cycle import Outcome, turn
-from predator.loop.desired_state import DesiredState
+from predator.loop.dataset import stage as dataset_stage
 from predator.loop.governance import Governance, Rules
-from predator.loop.job_child import Report
 from predator.loop.labels import Labels
 from predator.loop.observe import judged_ndcg, served_last
 from predator.loop.real_stations import RealStations
 from predator.loop.record import LOOP, Record
+from predator.loop.release.desired_state import DesiredState
 from predator.loop.replica import keep_release
 from predator.loop.ring import Ring, Sources
 from predator.loop.stations import Situation
-from predator.loop.train_job import train_job
+from predator.loop.training.job_child import Report
+from predator.loop.training.train_job import train_job
 from predator.policy.decision import Principal
 from predator.policy.gates import load_gates
 from predator.ports.feedback import DraftedHit, Failure, Impression

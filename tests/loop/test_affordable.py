@@ -16,7 +16,9 @@ from predator.domain.canonical import sha256_hex
 from predator.domain.errors import IntegrityError
 from predator.domain.release import RetrievalParameters
 from predator.learning.measures import Scores
-from predator.loop.affordable import (
+from predator.loop.evaluate import Gates, Measured
+from predator.loop.train import Trained
+from predator.loop.training.affordable import (
     ROOM_SHARE,
     Beside,
     measured,
@@ -24,8 +26,6 @@ from predator.loop.affordable import (
     p95_ms,
     readable_depth,
 )
-from predator.loop.evaluate import Gates, Measured
-from predator.loop.train import Trained
 from tests.learning.worlds import world
 from tests.search.fakes import engine
 

@@ -11,9 +11,9 @@ import pytest
 
 from predator.adapters.trainer.memory import MemoryTrainer
 from predator.domain.errors import PredatorError
-from predator.loop.job_child import Report
-from predator.loop.portfolio_files import DOCUMENT_VECTORS, PORTFOLIO
 from predator.loop.replay import replay
+from predator.loop.training.job_child import Report
+from predator.loop.training.portfolio_files import DOCUMENT_VECTORS, PORTFOLIO
 from tests.loop.small_ring import CYCLE, World, short, train_once
 
 Files = Mapping[str, bytes]

@@ -19,9 +19,9 @@ from predator.loop import benchmark_parts
 from predator.loop.benchmark import Table, relevance_table
 from predator.loop.benchmark_parts import Bench
 from predator.loop.evaluate import Gates
-from predator.loop.learn import Learner
 from predator.loop.replica import Replica, keep_release
 from predator.loop.train import Budget
+from predator.loop.training.learn import Learner
 from tests.learning.worlds import World, world
 from tests.search.fakes import HashedEncoder
 

@@ -18,7 +18,7 @@ from predator.domain.errors import InputError, IntegrityError
 from predator.learning.anchors import Anchor, AnchorSet
 from predator.learning.bi_encoder import PARTS, BiEncoder, Plan, read_parts, save
 from predator.learning.lessons import Lesson, Lessons, Question
-from predator.loop import bi_encoder_job as job
+from predator.loop.training import bi_encoder_job as job
 from predator.ports.trainer import JobStatus
 from tests.learning.letters import letter_lessons
 from tests.search.encoder.tiny import tiny_folder

@@ -15,7 +15,8 @@ from predator.adapters.query_writer.memory import MemoryQueryWriter
 from predator.domain.documents import Query
 from predator.domain.errors import PredatorError
 from predator.learning.leakage import near_duplicates
-from predator.loop import dataset_stage, snapshot
+from predator.loop.dataset import snapshot
+from predator.loop.dataset import stage as dataset_stage
 from predator.loop.labels import Labels
 from predator.loop.real_stations import RealStations
 from predator.ports.query_writer import QueryWriter

@@ -7,7 +7,7 @@ import pytest
 from predator.adapters.object_store.memory import MemoryObjectStore
 from predator.domain.canonical import canonical_json
 from predator.domain.release import Release, RetrievalParameters
-from predator.loop.bundle import verify_bundle
+from predator.loop.release.bundle import verify_bundle
 from predator.search.cross_encoder_files import keep_cross_encoder
 from predator.search.rankers import Named
 from predator.search.rerank import dump_blend, dump_reranker

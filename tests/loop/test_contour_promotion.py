@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predator.domain.errors import InputError
-from predator.loop.contour_promotion import (
+from predator.loop.deciders import DECIDERS, to_promotion_between
+from predator.loop.release.contour_promotion import (
     FROM,
     PATH,
     Promotable,
@@ -22,7 +23,6 @@ from predator.loop.contour_promotion import (
     promotion_between_inputs,
     stands,
 )
-from predator.loop.deciders import DECIDERS, to_promotion_between
 from predator.ports.releases import KeptRelease
 from predator.search.desired import LiveRelease
 

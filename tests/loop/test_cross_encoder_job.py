@@ -16,7 +16,7 @@ from predator.adapters.trainer.local_process import LocalProcessTrainer
 from predator.domain.errors import InputError, IntegrityError
 from predator.learning.cross_encoder import REPORT, Plan
 from predator.learning.stacking import Lessons, choose_weight
-from predator.loop.cross_encoder_job import (
+from predator.loop.training.cross_encoder_job import (
     COMMAND,
     FOLDS,
     KIND,

@@ -20,8 +20,8 @@ from predator.learning.query_filters import FILTERS
 from predator.learning.query_generation import Generated
 from predator.learning.query_methods import METHODS
 from predator.learning.query_text import without
-from predator.loop import dataset_stage
-from predator.loop.dataset_stage import (
+from predator.loop.dataset import stage as dataset_stage
+from predator.loop.dataset.stage import (
     COLUMNS,
     SPAN,
     build,
@@ -98,7 +98,7 @@ def test_the_same_inputs_make_the_same_bytes(tmp_path: Path) -> None:
 def test_it_is_the_same_in_another_process_with_other_hashes(tmp_path: Path) -> None:
     folder, output = laid_out(tmp_path), tmp_path / "deep" / "data.csv"
     run = subprocess.run(
-        [sys.executable, "-m", "predator.loop.dataset_stage", str(folder), str(output)],
+        [sys.executable, "-m", "predator.loop.dataset.stage", str(folder), str(output)],
         env={"PYTHONHASHSEED": "1", "LC_ALL": "C", "PATH": ""},
         capture_output=True,
         text=True,

@@ -24,24 +24,18 @@ from predator.domain.verdicts import Decision, Verdict, WatchDecision
 from predator.journal.audit import AuditJournal
 from predator.journal.redact import MASK, redact
 from predator.journal.summary import CycleSummary
-from predator.loop import (
-    deciders,
-    diagnose,
-    evaluate,
-    experiment,
-    monitor,
-    promote,
-    watch,
-    watch_before,
-    watch_plan,
-)
+from predator.loop import deciders, diagnose, evaluate, monitor, promote
 from predator.loop.contract import CONTRACT
 from predator.loop.deciders import DECIDERS, read_decision, write_decision
-from predator.loop.experiment_evidence import Limits, gather
-from predator.loop.experiment_metrics import METRICS, PRIMARY
-from predator.loop.experiment_plan import Cuped, Plan, plan
+from predator.loop.experiment import look as experiment
+from predator.loop.experiment.evidence import Limits, gather
+from predator.loop.experiment.metrics import METRICS, PRIMARY
+from predator.loop.experiment.plan import Cuped, Plan, plan
 from predator.loop.plain import answer, plain
 from predator.loop.searches import columns, searches
+from predator.loop.watch import before as watch_before
+from predator.loop.watch import look as watch
+from predator.loop.watch import plan as watch_plan
 from predator.policy.decision import ACTIONS, CONTOURS, Principal, decide
 from predator.policy.gates import Gate, check
 from predator.ports.feedback import Failure, Impression

@@ -12,7 +12,7 @@ import pytest
 from predator.adapters.gitops.bare_git import BareGit
 from predator.adapters.gitops.memory import MemoryGitOps
 from predator.domain.errors import ConflictError, PredatorError
-from predator.loop.desired_state import DesiredState
+from predator.loop.release.desired_state import DesiredState
 from predator.ports.gitops import GitOps
 from predator.search.desired import Holdback, LiveRelease, RunningExperiment
 

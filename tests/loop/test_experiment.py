@@ -14,10 +14,10 @@ import pytest
 from scipy.stats import binom
 
 from predator.domain.verdicts import Verdict
-from predator.loop.experiment import LEAST_USERS, look
-from predator.loop.experiment_evidence import Evidence, Limits, gather
-from predator.loop.experiment_plan import Cuped, Plan, plan
-from predator.loop.experiment_result import Point, Result
+from predator.loop.experiment.evidence import Evidence, Limits, gather
+from predator.loop.experiment.look import LEAST_USERS, look
+from predator.loop.experiment.plan import Cuped, Plan, plan
+from predator.loop.experiment.result import Point, Result
 from predator.ports.feedback import Impression
 from predator.statistics.evidence import information_needed
 from tests.loop.impressions import by_share, impression, traffic

@@ -22,9 +22,7 @@ from predator.adapters.tracking.memory import MemoryTracking
 from predator.domain.canonical import canonical_json
 from predator.domain.errors import ConflictError, InputError, IntegrityError
 from predator.domain.release import Release, RetrievalParameters
-from predator.loop.bundle import keep_encoder, restore_encoder, verify_bundle
-from predator.loop.desired_state import DesiredState
-from predator.loop.gold import (
+from predator.loop.gold.versions import (
     comparable,
     is_new_gold,
     keep_version,
@@ -34,6 +32,8 @@ from predator.loop.gold import (
     tag_model,
     target,
 )
+from predator.loop.release.bundle import keep_encoder, restore_encoder, verify_bundle
+from predator.loop.release.desired_state import DesiredState
 from predator.loop.replica import keep_release
 from predator.ports.releases import KeptRelease
 from predator.search.desired import LiveRelease

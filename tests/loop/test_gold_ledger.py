@@ -14,9 +14,9 @@ from predator.domain.documents import Query
 from predator.domain.errors import PredatorError
 from predator.domain.gold_set import GoldRow, GoldSet, Human, Lineage, SplitRule
 from predator.domain.verdicts import Verdict
-from predator.loop.gold_ledger import row_of
-from predator.loop.gold_report import content
-from predator.loop.gold_sets import GoldSets, Sealed
+from predator.loop.gold.ledger import row_of
+from predator.loop.gold.report import content
+from predator.loop.gold.sets import GoldSets, Sealed
 from predator.loop.labels import Labels
 from predator.loop.replay import replay
 from predator.statistics.ledger import Kind, level

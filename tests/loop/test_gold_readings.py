@@ -12,9 +12,9 @@ from predator.adapters.object_store.memory import MemoryObjectStore
 from predator.domain.documents import Query
 from predator.domain.errors import IntegrityError
 from predator.domain.readings import Failed, NoData, Stale, Value
-from predator.loop.gold_readings import MUCH, bias, shown, staleness, told, unjudged
-from predator.loop.gold_report import check_apart, readings, report
-from predator.loop.gold_sets import keep_documents
+from predator.loop.gold.readings import MUCH, bias, shown, staleness, told, unjudged
+from predator.loop.gold.report import check_apart, readings, report
+from predator.loop.gold.sets import keep_documents
 from predator.loop.labels import Labels
 from tests.domain.test_gold_set import gold_set, row
 

@@ -14,8 +14,8 @@ from predator.domain.canonical import canonical_json
 from predator.domain.documents import Query
 from predator.domain.errors import InputError, IntegrityError
 from predator.domain.gold_set import GoldSet
-from predator.loop.gold_report import check_seal
-from predator.loop.gold_sets import GoldSets, keep_documents, known_documents, open_gold
+from predator.loop.gold.report import check_seal
+from predator.loop.gold.sets import GoldSets, keep_documents, known_documents, open_gold
 from predator.loop.labels import Labels
 from tests.domain.test_gold_set import gold_set, row
 

@@ -10,8 +10,8 @@ import pytest
 
 from predator.domain.errors import ConflictError, InputError, PredatorError
 from predator.journal.audit import verify_journal
-from predator.loop.operator import Operator
-from predator.loop.operator_desk import NotFoundError
+from predator.loop.operator.desk import NotFoundError
+from predator.loop.operator.service import Operator
 from tests.edge.api.served import Served
 from tests.invariants.light_ring import LightWorld, fast_folder
 from tests.loop.operator_world import World

@@ -12,10 +12,10 @@ from predator.domain.release import RetrievalParameters
 from predator.learning import lambdamart
 from predator.learning.cross_encoder import REPORT, Plan
 from predator.learning.stacking import Lessons, Stacked
-from predator.loop import learn
-from predator.loop.learn import Learner, Learnt
-from predator.loop.text_rankers import NAME, SHALLOW, Serving
 from predator.loop.train import Budget
+from predator.loop.training import learn
+from predator.loop.training.learn import Learner, Learnt
+from predator.loop.training.text_rankers import NAME, SHALLOW, Serving
 from predator.search.index import Index
 from tests.learning.worlds import World, world
 from tests.search.fakes import HashedEncoder

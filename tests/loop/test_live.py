@@ -11,7 +11,7 @@ import pytest
 from predator.domain.errors import PredatorError
 from predator.domain.release import Release, RetrievalParameters
 from predator.domain.verdicts import Verdict, WatchDecision
-from predator.loop.experiment_looks import look_times, looks_due
+from predator.loop.experiment.timing import look_times, looks_due
 from predator.loop.live import end_watch, run_experiment, run_watch
 from predator.loop.real_stations import SETTLE_S, RealStations
 from predator.loop.record import CycleCancelled, Record

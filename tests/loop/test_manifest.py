@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from ruamel.yaml import YAML
 
-from predator.loop.manifest import Row, manifest
+from predator.loop.dataset.manifest import Row, manifest
 from predator.loop.record import Record
 from predator.ports.datasets import DatasetVersion
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from predator.domain.errors import ConflictError, InputError, PolicyDenied, PredatorError
 from predator.domain.governance import KILL_SWITCH, CycleEntry, Flag, Role
 from predator.journal.audit import AuditJournal, verify_journal
-from predator.loop.operator import Operator
-from predator.loop.operator_desk import NotFoundError, expiry, same_person
-from predator.loop.operator_tokens import digest_of_token
+from predator.loop.operator.desk import NotFoundError, expiry, same_person
+from predator.loop.operator.service import Operator
+from predator.loop.operator.tokens import digest_of_token
 from tests.loop.operator_world import CYCLE, DAY, World
 
 ANN = "ann"

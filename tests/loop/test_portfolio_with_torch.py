@@ -11,8 +11,9 @@ from predator.domain.documents import Document
 from predator.learning import lambdamart
 from predator.learning.bi_encoder import read_parts
 from predator.learning.cross_encoder import Plan
-from predator.loop import learn
-from predator.loop.portfolio_files import (
+from predator.loop.train import Budget
+from predator.loop.training import learn
+from predator.loop.training.portfolio_files import (
     OBJECT,
     Row,
     job_inputs,
@@ -21,8 +22,7 @@ from predator.loop.portfolio_files import (
     read_portfolio,
     read_tuned_on,
 )
-from predator.loop.train import Budget
-from predator.loop.train_job import train_job
+from predator.loop.training.train_job import train_job
 from predator.search.rerank import load_reranker, parts_of_reranker
 from tests.learning.letters import letter_lessons
 from tests.search.encoder.tiny import tiny_folder

@@ -11,9 +11,10 @@ import pytest
 from predator.adapters.runtime.virtual import Crash
 from predator.domain.errors import InputError
 from predator.journal.audit import verify_journal
-from predator.loop import gold, rollback
-from predator.loop.contour_follow import Follower
+from predator.loop import rollback
+from predator.loop.gold import versions as gold
 from predator.loop.record import LAYER, Record
+from predator.loop.release.contour_follow import Follower
 from predator.loop.replay import replay
 from predator.loop.ring import Ring
 from predator.ports.runtime import Json

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from predator.domain.canonical import canonical_json
 from predator.domain.verdicts import Screening
 from predator.loop import deciders
-from predator.loop.screen import Drafted, ScreenPlan, plan_screen, screen
+from predator.loop.experiment.screen import Drafted, ScreenPlan, plan_screen, screen
 from predator.ports.feedback import Impression
 from tests.loop.screens import drafted
 

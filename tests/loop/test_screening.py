@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from predator.domain.release import Release, RetrievalParameters
-from predator.loop.experiment_view import read_experiment
+from predator.loop.experiment.screening import run_screen, screened_out, turned_away
+from predator.loop.experiment.view import read_experiment
 from predator.loop.live import run_experiment
 from predator.loop.record import CycleCancelled, Record
 from predator.loop.replica import keep_release
 from predator.loop.rollback import end_experiment
-from predator.loop.screening import run_screen, screened_out, turned_away
 from predator.loop.stations import Stations
 from predator.search.serving.agent import load_release
 from tests.loop.small_ring import CYCLE, World

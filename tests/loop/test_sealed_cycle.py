@@ -10,10 +10,10 @@ import pytest
 
 from predator.domain.errors import IntegrityError
 from predator.domain.gold_set import GoldRow, GoldSet, Human, Lineage, SplitRule
-from predator.loop import dataset_stage
 from predator.loop.cycle import turn
-from predator.loop.gold_report import content
-from predator.loop.gold_sets import GoldSets, keep_documents
+from predator.loop.dataset import stage as dataset_stage
+from predator.loop.gold.report import content
+from predator.loop.gold.sets import GoldSets, keep_documents
 from predator.loop.labels import Labels
 from predator.loop.real_stations import RealStations
 from predator.loop.record import Record

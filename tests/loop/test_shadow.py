@@ -11,8 +11,8 @@ import pytest
 from predator.domain.canonical import canonical_json
 from predator.domain.verdicts import Screening
 from predator.loop import deciders
-from predator.loop.shadow import Replayed, Shadowed, ShadowLimits
-from predator.loop.shadow_replay import recorded_queries, replay
+from predator.loop.experiment.shadow import Replayed, Shadowed, ShadowLimits
+from predator.loop.experiment.shadow_replay import recorded_queries, replay
 from predator.ports.feedback import Impression
 from predator.search.engine import Engine, Ranking
 from tests.loop.impressions import impression

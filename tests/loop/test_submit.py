@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from predator.domain.errors import InputError
 from predator.loop import deciders
 from predator.loop.evaluate import Gates, Measured
-from predator.loop.submit import Offered, Submission, fits, reading_room, submit
+from predator.loop.training.submit import Offered, Submission, fits, reading_room, submit
 
 GATES = Gates(0.03, -0.02, 0.15, 50, 0.5, 0.05, 0.8)
 FAST, SLOW = Measured(5.0, 45.0, 0.001), Measured(5.0, 213.0, 0.003)

@@ -12,7 +12,7 @@ from predator.domain.release import Release, RetrievalParameters
 from predator.learning.measures import score
 from predator.learning.stacking import Stacked
 from predator.learning.trainable import TrainingSet
-from predator.loop.text_rankers import SHALLOW, Serving, text_rankers
+from predator.loop.training.text_rankers import SHALLOW, Serving, text_rankers
 from predator.search.engine import Engine
 from predator.search.rankers import Named
 from predator.search.rerank import load_reranker, parts_of_reranker

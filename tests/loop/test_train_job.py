@@ -22,10 +22,11 @@ from predator.domain.documents import Document, Query
 from predator.domain.errors import InputError, IntegrityError
 from predator.learning.examples import collect
 from predator.learning.splits import query_clusters
-from predator.loop import learn
-from predator.loop import train_job as train_job_module
-from predator.loop.dataset_stage import read_rows
-from predator.loop.portfolio_files import (
+from predator.loop.dataset.stage import read_rows
+from predator.loop.train import Portfolio, train_portfolio
+from predator.loop.training import learn
+from predator.loop.training import train_job as train_job_module
+from predator.loop.training.portfolio_files import (
     DATASET,
     PORTFOLIO,
     Row,
@@ -35,8 +36,7 @@ from predator.loop.portfolio_files import (
     read_left_out,
     read_portfolio,
 )
-from predator.loop.train import Portfolio, train_portfolio
-from predator.loop.train_job import round_trip, train_job
+from predator.loop.training.train_job import round_trip, train_job
 from predator.search.index import Index
 from tests.contracts.trainer import JOB
 from tests.learning.worlds import World, world
@@ -115,7 +115,9 @@ def in_process(small: World) -> Portfolio:
 def test_the_process_trains_what_the_loop_would_have_trained(
     tmp_path: Path, inputs: dict[str, bytes], in_process: Portfolio
 ) -> None:
-    trainer = LocalProcessTrainer(tmp_path, {"portfolio": ["-P", "-m", "predator.loop.train_job"]})
+    trainer = LocalProcessTrainer(
+        tmp_path, {"portfolio": ["-P", "-m", "predator.loop.training.train_job"]}
+    )
     trainer.start(JOB, "portfolio", inputs, SPEC)
     seen = []
     deadline = time.monotonic() + 120
@@ -355,5 +357,5 @@ def test_the_process_that_guards_a_job_loads_no_heavy_library() -> None:
     modules = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert "predator.loop.job_child" in modules
+    assert "predator.loop.training.job_child" in modules
     assert not {"numpy", "tantivy", "lightgbm", "sklearn", "asyncio"} & set(modules)

@@ -13,9 +13,10 @@ import pytest
 from predator.adapters.trainer.memory import MemoryTrainer
 from predator.domain.errors import IntegrityError
 from predator.domain.verdicts import Verdict
-from predator.loop.job_child import Report
 from predator.loop.labels import Labels
-from predator.loop.portfolio_files import (
+from predator.loop.replay import replay
+from predator.loop.training.job_child import Report
+from predator.loop.training.portfolio_files import (
     LEFT_OUT,
     OBJECT,
     PORTFOLIO,
@@ -23,7 +24,6 @@ from predator.loop.portfolio_files import (
     read_documents,
     read_masked,
 )
-from predator.loop.replay import replay
 from predator.search.cross_encoder_files import keep_cross_encoder
 from predator.search.rankers import Named
 from predator.search.rerank import dump_blend

@@ -15,8 +15,8 @@ from scipy.stats import binom
 
 from predator.domain.errors import InputError
 from predator.domain.verdicts import WatchDecision
-from predator.loop.watch import EVIDENCE, Look, look
-from predator.loop.watch_before import CLICK_MRR, NDCG, Arm, Before, before
+from predator.loop.watch.before import CLICK_MRR, NDCG, Arm, Before, before
+from predator.loop.watch.look import EVIDENCE, Look, look
 from predator.ports.feedback import Impression
 from tests.loop.impressions import by_share, impression, traffic
 from tests.loop.watched import arm, baseline, planned

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predator.loop.watch_before import CLICK_MRR, NDCG, Before
-from predator.loop.watch_plan import WatchLimits, WatchPlan, plan_watch
+from predator.loop.watch.before import CLICK_MRR, NDCG, Before
+from predator.loop.watch.plan import WatchLimits, WatchPlan, plan_watch
 from predator.statistics.watch_control import control_z
 from predator.statistics.watch_failures import allowed_share, failure_evidence
 from predator.statistics.watch_sample import Level, level

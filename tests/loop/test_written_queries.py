@@ -10,7 +10,7 @@ from predator.adapters.query_writer.memory import MemoryQueryWriter
 from predator.domain.documents import Document
 from predator.domain.errors import InputError, PredatorError
 from predator.learning.query_generation import Generated
-from predator.loop.written_queries import ask, counts
+from predator.loop.dataset.written_queries import ask, counts
 from predator.ports.query_writer import Progress, Written
 
 DOCUMENTS = [Document(f"d{i}", f"subject {i}", f"text about subject {i}") for i in range(4)]

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from predator.loop import deciders
-from predator.loop.watch_before import Arm, Before, before
-from predator.loop.watch_plan import WatchLimits, WatchPlan, plan_watch
+from predator.loop.watch.before import Arm, Before, before
+from predator.loop.watch.plan import WatchLimits, WatchPlan, plan_watch
 from predator.ports.feedback import Impression
 from predator.ports.runtime import Json
 from predator.statistics.click_model import reciprocal_rank_of_first_click

@@ -24,9 +24,9 @@ from predator.contours.load import packaged
 from predator.domain.canonical import canonical_json, sha256_hex
 from predator.domain.errors import PredatorError
 from predator.domain.release import Release, RetrievalParameters
-from predator.loop.bundle import restore_encoder, verify_bundle
-from predator.loop.desired_state import DesiredState
-from predator.loop.gold import target
+from predator.loop.gold.versions import target
+from predator.loop.release.bundle import restore_encoder, verify_bundle
+from predator.loop.release.desired_state import DesiredState
 from predator.ports.datasets import DatasetVersion
 from predator.search.desired import LiveRelease
 from tests.contracts.releases import AT, entry

@@ -21,7 +21,7 @@ from predator.adapters.tracking.mlflow_sqlite import MlflowTracking
 from predator.domain.canonical import canonical_json
 from predator.domain.errors import PredatorError
 from predator.journal.audit import AuditJournal
-from predator.loop.bundle import restore_encoder, verify_bundle
+from predator.loop.release.bundle import restore_encoder, verify_bundle
 from predator.search.desired import (
     Desired,
     Holdback,

@@ -43,7 +43,7 @@ def break_glass_of(settings: Settings, run: Run) -> Iterator[BreakGlass]:
     """The way back through Argo CD's own history; ``InputError`` where there is no Argo CD."""
     from predator.adapters.argocd.argo_deployer import ArgoDeployer
     from predator.adapters.argocd.break_glass import BreakGlass
-    from predator.loop.bundle import verify_bundle
+    from predator.loop.release.bundle import verify_bundle
 
     desired, api = desired_of(run, settings.contour), _api_of(settings)
     try:

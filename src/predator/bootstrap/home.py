@@ -76,7 +76,7 @@ class Home:
 
         Safe to run from several processes at once. Raises as ``bundle.restore_encoder`` does.
         """
-        from predator.loop.bundle import restore_encoder
+        from predator.loop.release.bundle import restore_encoder
 
         folder = self.caches / "restored"
         folder.mkdir(parents=True, exist_ok=True)

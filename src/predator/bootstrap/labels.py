@@ -16,8 +16,8 @@ from predator.domain.documents import Collection, Query
 from predator.domain.errors import InputError, IntegrityError
 from predator.domain.gold_set import Provenance
 from predator.learning.leakage import nearest
-from predator.loop.gold_report import GoldNow, readings
-from predator.loop.gold_sets import (
+from predator.loop.gold.report import GoldNow, readings
+from predator.loop.gold.sets import (
     CURE,
     GoldSets,
     Sealed,

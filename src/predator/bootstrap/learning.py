@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from predator.learning.anchors import AnchorSet
     from predator.learning.bi_encoder import BiEncoder, Plan
     from predator.learning.lessons import Lessons
-    from predator.loop.encoder_tuning import Tune
-    from predator.loop.learn import Learner
     from predator.loop.replica import Replica
     from predator.loop.train import Budget
+    from predator.loop.training.encoder_tuning import Tune
+    from predator.loop.training.learn import Learner
 
 
 def budget_of(settings: Settings) -> Budget:
@@ -35,7 +35,7 @@ def learner_of(
     settings: Settings, home: Home, threads: int, progress: Progress
 ) -> Callable[[Replica, int, bool], Learner]:
     """What makes a learner over a replica, from a seed, from judgments or without any."""
-    from predator.loop.learn import Learner
+    from predator.loop.training.learn import Learner
 
     tune = tuner_of(settings, home, progress)
     read = cross_encoder_of(settings, home, progress.work) if settings.cross_encoder else None
@@ -62,7 +62,7 @@ def tuner_of(settings: Settings, home: Home, progress: Progress) -> Tune | None:
         return None
 
     def tune(lessons: Lessons, anchors: Sequence[AnchorSet], plan: Plan) -> BiEncoder:
-        from predator.loop.bi_encoder_job import KIND, job_inputs, job_spec, read_tuned
+        from predator.loop.training.bi_encoder_job import KIND, job_inputs, job_spec, read_tuned
 
         inputs = job_inputs(bring(), lessons, anchors)
         spec = job_spec(plan, lessons, max_tokens=settings.max_tokens)
@@ -72,7 +72,7 @@ def tuner_of(settings: Settings, home: Home, progress: Progress) -> Tune | None:
 
 
 def _export(home: Home, settings: Settings, objects: ObjectStore, tuned: BiEncoder) -> str:
-    from predator.loop.bundle import keep_encoder
+    from predator.loop.release.bundle import keep_encoder
 
     files = tuned.export(home.caches / "encoder", max_tokens=settings.max_tokens)
     told = tuned.report["encoder"]["digest"]

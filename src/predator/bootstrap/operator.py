@@ -23,13 +23,13 @@ from predator.bootstrap.ring import quality_gates_of
 from predator.config import Settings, load_settings
 from predator.contours.model import NAMES
 from predator.loop.governance import Rules
-from predator.loop.operator import Operator
-from predator.loop.operator_desk import Desk
+from predator.loop.operator.desk import Desk
+from predator.loop.operator.service import Operator
 
 if TYPE_CHECKING:
     from predator.adapters.gitops.bare_git import BareGit
     from predator.loop.anchor import Anchors
-    from predator.loop.gold_report import GoldNow
+    from predator.loop.gold.report import GoldNow
     from predator.policy.gates import Gate
     from predator.ports.fence import Fence
     from predator.ports.gitops import GitOps

@@ -21,7 +21,7 @@ from predator.domain.errors import InputError, PredatorError
 from predator.domain.governance import Notice
 from predator.domain.readings import Value
 from predator.loop import queues as lines
-from predator.loop.gold_readings import told
+from predator.loop.gold.readings import told
 
 if TYPE_CHECKING:
     from predator.adapters.runtime.dbos_worker import DbosWorker
@@ -92,7 +92,7 @@ class Optimizer:
         """By the names under which histories know them."""
         from predator.loop.keep import keep_flow
         from predator.loop.people import roll_back_flow
-        from predator.loop.promotion_flow import promotion_flow
+        from predator.loop.release.promotion_flow import promotion_flow
 
         return {
             "cycle": self._cycle,
@@ -234,7 +234,7 @@ class Optimizer:
         return found, assessment.reason
 
     def _keep_time(self, worker: DbosWorker) -> None:
-        from predator.loop.contour_follow import Follower
+        from predator.loop.release.contour_follow import Follower
         from predator.loop.timetable import Timetable
 
         follower = Follower(

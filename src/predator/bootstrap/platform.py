@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from predator.adapters.platform.embedded_deployer import EmbeddedDeployer
     from predator.domain.documents import Collection, Document
-    from predator.loop.desired_state import DesiredState
+    from predator.loop.release.desired_state import DesiredState
     from predator.ports.object_store import ObjectStore
     from predator.ports.progress import Progress
     from predator.search.encoder.files import EncoderFiles
@@ -37,7 +37,7 @@ def objects_of(folder: Path) -> ObjectStore:
 def desired_of(run: Run, contour: str) -> DesiredState:
     """The contour's files in a run's GitOps repository."""
     from predator.adapters.gitops.bare_git import BareGit
-    from predator.loop.desired_state import DesiredState
+    from predator.loop.release.desired_state import DesiredState
 
     return DesiredState(BareGit(run.gitops), contour)
 
@@ -84,7 +84,7 @@ def found_platform(run: Run, files: EncoderFiles, rules: Rules, name: str, conto
     ``InputError`` where the first version there is another release: contours that share releases
     are founded on the same documents and the same encoder.
     """
-    from predator.loop.bundle import keep_encoder
+    from predator.loop.release.bundle import keep_encoder
     from predator.loop.replica import keep_release
     from predator.search.analyze import SCHEMA
     from predator.search.desired import values_path
@@ -105,7 +105,7 @@ def found_platform(run: Run, files: EncoderFiles, rules: Rules, name: str, conto
 
 def _found_contour(run: Run, desired: DesiredState, objects: ObjectStore, digest: str) -> None:
     from predator.adapters.releases.gto_git import GtoGitReleases
-    from predator.loop.gold import keep_version
+    from predator.loop.gold.versions import keep_version
     from predator.ports.releases import KeptRelease
     from predator.search.desired import LiveRelease
 

@@ -24,7 +24,7 @@ NAME = "rehearsal"
 def found_rehearsal(settings: Settings) -> Run:
     """The newest rehearsal of the contour, or a new one: a first release, and no documents."""
     from predator.adapters.releases.gto_git import GtoGitReleases
-    from predator.loop.gold import keep_version
+    from predator.loop.gold.versions import keep_version
     from predator.loop.replica import keep_release
     from predator.ports.releases import KeptRelease
     from predator.search.analyze import SCHEMA

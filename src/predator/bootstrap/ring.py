@@ -76,7 +76,7 @@ def sources_of(
         datasets=DvcDatasets(
             home.root / "lineage",
             home.root / "lineage-remote",
-            [Path(sys.executable).name, "-m", "predator.loop.dataset_stage"],
+            [Path(sys.executable).name, "-m", "predator.loop.dataset.stage"],
         ),
         trainer=trainer_of(settings),
         encoder=encoder,
@@ -131,9 +131,9 @@ def trainer_of(settings: Settings) -> Trainer:
     return LocalProcessTrainer(
         Home(settings).root / "jobs",
         {
-            "portfolio": ["-P", "-m", "predator.loop.train_job"],
-            "bi_encoder": ["-P", "-m", "predator.loop.bi_encoder_job"],
-            "cross_encoder": ["-P", "-m", "predator.loop.cross_encoder_job"],
+            "portfolio": ["-P", "-m", "predator.loop.training.train_job"],
+            "bi_encoder": ["-P", "-m", "predator.loop.training.bi_encoder_job"],
+            "cross_encoder": ["-P", "-m", "predator.loop.training.cross_encoder_job"],
         },
         limits=JobLimits(
             cpu_s=settings.training_cpu_s,

@@ -42,7 +42,7 @@ def replica_of(settings: Settings, run: Run, progress: Progress) -> Replica:
 def recorded_queries_of(run: Run, most: int) -> list[str]:
     """What users of a run's platform asked in the last week, newest first, each text once."""
     from predator.adapters.platform.records import PlatformRecords
-    from predator.loop.shadow_replay import recorded_queries
+    from predator.loop.experiment.shadow_replay import recorded_queries
 
     return recorded_queries(PlatformRecords(run.database), time.time(), most)
 

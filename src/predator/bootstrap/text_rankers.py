@@ -31,7 +31,7 @@ def cross_encoder_of(
         )
 
     def train(lessons: Lessons, plan: Plan) -> Stacked:
-        from predator.loop.cross_encoder_job import (
+        from predator.loop.training.cross_encoder_job import (
             KIND,
             job_inputs,
             job_spec,

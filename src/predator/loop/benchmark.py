@@ -17,13 +17,13 @@ from predator.domain.documents import Judgments
 from predator.domain.release import Release, RetrievalParameters
 from predator.domain.verdicts import Verdict
 from predator.learning.measures import Scores
-from predator.loop.affordable import measured, offered, p95_ms
 from predator.loop.benchmark_parts import Bench, Part, judged, label_free
 from predator.loop.evaluate import Evaluation, Gates, Measured, evaluate
 from predator.loop.profile import ROUNDS
 from predator.loop.replica import keep_release
-from predator.loop.submit import reading_room, submit
 from predator.loop.train import Trained
+from predator.loop.training.affordable import measured, offered, p95_ms
+from predator.loop.training.submit import reading_room, submit
 from predator.statistics.ledger import Kind, level
 from predator.statistics.paired import paired_gain
 

@@ -26,9 +26,9 @@ from predator.learning.measures import Scores, score
 from predator.learning.query_generation import generate_queries, masked
 from predator.learning.splits import query_clusters, split_by_cluster
 from predator.loop.evaluate import Gates
-from predator.loop.learn import Learner
 from predator.loop.observe import judgments_for
 from predator.loop.replica import Replica
+from predator.loop.training.learn import Learner
 from predator.ports.progress import Progress
 
 FOLDS = 5

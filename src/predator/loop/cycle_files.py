@@ -13,7 +13,7 @@ from typing import Any
 from predator.domain.canonical import canonical_json
 from predator.domain.errors import InputError
 from predator.domain.ids import is_cycle_id
-from predator.loop.operator_desk import NotFoundError
+from predator.loop.operator.desk import NotFoundError
 
 MOST_BYTES = 64 * 1024 * 1024
 MOST_FILES = 2_000

@@ -19,12 +19,7 @@ from predator.domain.canonical import canonical_json, digest_of, sha256_hex
 from predator.domain.errors import ConflictError, InputError, IntegrityError
 from predator.journal.audit import AuditJournal
 from predator.journal.files import read_file, write_whole
-from predator.loop.contour_promotion import (
-    decide_promotion_between,
-    promotion_between_inputs,
-    to_promotion_between,
-)
-from predator.loop.live_deciders import (
+from predator.loop.experiment.deciders import (
     Occasion,
     decide_judge_experiment,
     decide_look_experiment,
@@ -35,6 +30,14 @@ from predator.loop.live_deciders import (
     to_judge_experiment,
     to_occasion,
     to_plan_experiment,
+)
+from predator.loop.experiment.screen_deciders import (
+    decide_screen,
+    decide_shadow,
+    screen_inputs,
+    shadow_inputs,
+    to_screen,
+    to_shadow,
 )
 from predator.loop.offline_deciders import (
     decide_diagnose,
@@ -62,15 +65,12 @@ from predator.loop.offline_deciders import (
     to_reading_room,
     to_submit,
 )
-from predator.loop.screen_deciders import (
-    decide_screen,
-    decide_shadow,
-    screen_inputs,
-    shadow_inputs,
-    to_screen,
-    to_shadow,
+from predator.loop.release.contour_promotion import (
+    decide_promotion_between,
+    promotion_between_inputs,
+    to_promotion_between,
 )
-from predator.loop.watch_deciders import (
+from predator.loop.watch.deciders import (
     arm_inputs,
     decide_watch_baseline,
     decide_watch_look,

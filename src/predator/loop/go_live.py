@@ -7,15 +7,16 @@ from typing import Any
 
 from predator.domain.errors import PolicyDenied, PredatorError
 from predator.domain.verdicts import Decision, Verdict, WatchDecision
-from predator.loop import deciders, gold
-from predator.loop.contour_promotion import stands
-from predator.loop.deploy import deploy
-from predator.loop.desired_state import DesiredState
+from predator.loop import deciders
+from predator.loop.experiment.screening import run_screen, screened_out, turned_away
+from predator.loop.experiment.shadow_replay import run_shadow
+from predator.loop.gold import versions as gold
 from predator.loop.live import end_watch, run_experiment, run_watch, still_live
 from predator.loop.record import Record
+from predator.loop.release.contour_promotion import stands
+from predator.loop.release.deploy import deploy
+from predator.loop.release.desired_state import DesiredState
 from predator.loop.rollback import roll_back
-from predator.loop.screening import run_screen, screened_out, turned_away
-from predator.loop.shadow_replay import run_shadow
 from predator.loop.stations import Stations
 from predator.policy.decision import Context, PolicyDecision
 from predator.ports.releases import KeptRelease

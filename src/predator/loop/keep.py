@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from predator.domain.errors import InputError
-from predator.loop import cycle_files, gold
+from predator.loop import cycle_files
 from predator.loop.ending import fail
+from predator.loop.gold import versions as gold
 from predator.loop.people import Register
 from predator.loop.record import Record
 from predator.policy.decision import Principal

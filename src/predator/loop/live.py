@@ -7,12 +7,12 @@ from typing import Any
 
 from predator.domain.errors import PredatorError
 from predator.domain.verdicts import Verdict, WatchDecision
-from predator.loop.experiment_looks import LONGEST_PAUSE_S, look_until_clear
+from predator.loop.experiment.screen import FRACTION
+from predator.loop.experiment.timing import LONGEST_PAUSE_S, look_until_clear
 from predator.loop.record import LAYER, CycleCancelled, Record
 from predator.loop.rollback import end_experiment
-from predator.loop.screen import FRACTION
 from predator.loop.stations import Stations
-from predator.loop.watch_deciders import to_watch_plan
+from predator.loop.watch.deciders import to_watch_plan
 from predator.ports.deployer import Deployment
 from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease, RunningExperiment

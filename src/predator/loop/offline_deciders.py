@@ -16,10 +16,11 @@ from predator.domain.canonical import canonical_json
 from predator.domain.errors import InputError
 from predator.domain.readings import Failed, NoData, Reading, Stale, Value
 from predator.domain.verdicts import Decision, Verdict
-from predator.loop import diagnose, evaluate, monitor, promote, submit
+from predator.loop import diagnose, evaluate, monitor, promote
 from predator.loop.contract import Row
 from predator.loop.plain import answer, or_none, plain, restore
 from predator.loop.searches import distinct
+from predator.loop.training import submit
 from predator.policy.decision import Context, PolicyDecision, Principal, decide
 from predator.policy.gates import Gate, GateResult, check
 from predator.ports.ledger import GoldReading
@@ -178,7 +179,7 @@ def _vector(values: Json) -> NDArray[np.float64]:
 
 
 def reading_room_inputs(before_ms: float | None, gates: evaluate.Gates) -> Json:
-    """What :func:`predator.loop.submit.reading_room` looks at."""
+    """What :func:`predator.loop.training.submit.reading_room` looks at."""
     return {"before_ms": or_none(before_ms), "gates": plain(gates, "gates")}
 
 
@@ -192,7 +193,7 @@ def to_reading_room(output: Json) -> float | None:
 
 
 def submit_inputs(offered: Sequence[submit.Offered], gates: evaluate.Gates) -> Json:
-    """What :func:`predator.loop.submit.submit` looks at; ``null`` where a measure is none."""
+    """What :func:`.training.submit.submit` looks at; ``null`` where a measure is none."""
     return {
         "offered": [
             {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from predator.domain.errors import InputError
-from predator.loop import gold
 from predator.loop.ending import fail
+from predator.loop.gold import versions as gold
 from predator.loop.record import Record
 from predator.loop.rollback import roll_back_to
 from predator.policy.decision import Principal

@@ -10,34 +10,28 @@ from predator.domain.release import Release
 from predator.domain.verdicts import Verdict
 from predator.learning.leakage import gold_marks
 from predator.learning.measures import Scores, score
-from predator.loop import (
-    augment,
-    dataset_stage,
-    deciders,
-    diagnose,
-    experiment_station,
-    gold_ledger,
-    gold_report,
-    screen_station,
-    shadow_replay,
-    snapshot,
-    train_station,
-    watch_station,
-    written_queries,
-)
+from predator.loop import augment, deciders, diagnose
 from predator.loop.bad_release import LESSONS, bad_release
+from predator.loop.dataset import snapshot, written_queries
+from predator.loop.dataset import stage as dataset_stage
+from predator.loop.dataset.manifest import manifest
 from predator.loop.evaluate import Measured
+from predator.loop.experiment import screen_station, shadow_replay
+from predator.loop.experiment import station as experiment_station
+from predator.loop.experiment.screen import ScreenPlan
 from predator.loop.gather import gather
-from predator.loop.gold import NamedRevisions, tag_dataset
+from predator.loop.gold import ledger as gold_ledger
+from predator.loop.gold import report as gold_report
+from predator.loop.gold.versions import NamedRevisions, tag_dataset
 from predator.loop.labels import Labels
-from predator.loop.manifest import manifest
 from predator.loop.observe import judgments_for, ndcg_by_impression
 from predator.loop.profile import profile
 from predator.loop.record import Record
 from predator.loop.replica import Replica
 from predator.loop.ring import Sources, timestamp
-from predator.loop.screen import ScreenPlan
 from predator.loop.stations import Situation
+from predator.loop.training import station as train_station
+from predator.loop.watch import station as watch_station
 from predator.policy.gates import Gate, to_evaluation_gates, with_overrides
 from predator.ports.feedback import Impression
 from predator.ports.releases import KeptRelease

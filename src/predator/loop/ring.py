@@ -10,8 +10,8 @@ from typing import Protocol
 
 from predator.domain.errors import InputError
 from predator.domain.release import Release
-from predator.loop.desired_state import DesiredState
 from predator.loop.governance import Governance
+from predator.loop.release.desired_state import DesiredState
 from predator.loop.replica import EncodeAll, EncoderOf
 from predator.ports.clock import Clock
 from predator.ports.corpus import Corpus

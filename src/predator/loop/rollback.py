@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from predator.domain.errors import PolicyDenied, PredatorError
-from predator.loop.bundle import verify_bundle
 from predator.loop.record import Record
+from predator.loop.release.bundle import verify_bundle
 from predator.loop.ring import Ring
 from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from predator.domain.readings import Value
+from predator.loop.experiment.screen import ScreenPlan
 from predator.loop.monitor import Signal
 from predator.loop.record import Record
-from predator.loop.screen import ScreenPlan
 from predator.ports.releases import KeptRelease
 from predator.ports.runtime import Json
 from predator.search.desired import LiveRelease
@@ -135,9 +135,9 @@ class Stations(Protocol):
         ...
 
     def shadow(self, record: Record, before: LiveRelease, candidate: str) -> Json:
-        """What recorded queries say of a candidate: :class:`~predator.loop.shadow.Shadowed`."""
+        """What recorded queries say of a candidate: :class:`.experiment.shadow.Shadowed`."""
         ...
 
     def screen(self, record: Record, experiment: str, since: float, plan: ScreenPlan) -> Json:
-        """What users of drafted lists preferred: :class:`~predator.loop.screen.Screened`."""
+        """What users of drafted lists preferred: :class:`.experiment.screen.Screened`."""
         ...

@@ -13,13 +13,16 @@ import numpy as np
 
 from predator.contours.meaning import GATE_PROFILES
 from predator.domain.canonical import canonical_json, sha256_hex
-from predator.loop import deciders, experiment_station, screen_station, watch_station
+from predator.loop import deciders
 from predator.loop.evaluate import Gates, Measured
+from predator.loop.experiment import screen_station
+from predator.loop.experiment import station as experiment_station
+from predator.loop.experiment.screen import ScreenPlan
+from predator.loop.experiment.shadow import Replayed
 from predator.loop.record import Record
 from predator.loop.replica import keep_release
 from predator.loop.ring import timestamp
-from predator.loop.screen import ScreenPlan
-from predator.loop.shadow import Replayed
+from predator.loop.watch import station as watch_station
 from predator.ports.feedback import DraftedHit, Impression
 from predator.ports.releases import KeptRelease
 from predator.ports.runtime import Json

@@ -11,7 +11,7 @@ import pytest
 from predator.adapters.argocd.application import KEPT
 from predator.adapters.argocd.break_glass import BreakGlass
 from predator.domain.errors import InputError, PredatorError
-from predator.loop.desired_state import DesiredState
+from predator.loop.release.desired_state import DesiredState
 from predator.ports.gitops import Commit, GitOps
 from tests.adapters.argocd.places import AUTOMATED, Contour
 from tests.adapters.platform.platforms import CONTOUR

@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from predator.adapters.gitops.bare_git import BareGit
 from predator.adapters.object_store.folder import FolderObjectStore
 from predator.domain.release import Release, RetrievalParameters
-from predator.loop.bundle import restore_encoder
-from predator.loop.desired_state import DesiredState
+from predator.loop.release.bundle import restore_encoder
+from predator.loop.release.desired_state import DesiredState
 from predator.loop.replica import keep_release
 from predator.ports.gitops import GitOps
 from predator.ports.object_store import ObjectStore

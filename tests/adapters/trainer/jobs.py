@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from predator.loop.job_child import Report, Work, run
+from predator.loop.training.job_child import Report, Work, run
 
 Inputs = Mapping[str, bytes]
 Spec = Mapping[str, Any]

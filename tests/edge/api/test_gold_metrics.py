@@ -11,9 +11,9 @@ import pytest
 from predator.domain.errors import IntegrityError, PredatorError
 from predator.domain.readings import NoData, Reading, Value
 from predator.edge.api.gold_metrics import gold_metrics
-from predator.loop.gold_report import GoldNow
-from predator.loop.gold_sets import Sealed
-from predator.loop.operator_desk import Desk
+from predator.loop.gold.report import GoldNow
+from predator.loop.gold.sets import Sealed
+from predator.loop.operator.desk import Desk
 from tests.domain.test_gold_set import gold_set
 from tests.loop.operator_world import World
 

@@ -17,7 +17,7 @@ from schemathesis.generation.modes import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from predator.edge.api.guard import PREFIX
-from predator.loop.operator_tokens import digest_of_token
+from predator.loop.operator.tokens import digest_of_token
 from tests.edge.api.requests_of import (
     REQUESTS,
     cycle,

@@ -15,7 +15,7 @@ import pytest
 
 from predator.adapters.platform.embedded_deployer import EmbeddedDeployer
 from predator.domain.errors import IntegrityError
-from predator.loop.bundle import keep_encoder
+from predator.loop.release.bundle import keep_encoder
 from predator.loop.replica import EncodeAll, Replica
 from predator.ports.deployer import Deployment
 from predator.ports.encoder import Encoder

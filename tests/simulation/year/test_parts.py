@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from predator.loop.experiment_evidence import ARMS, Limits, gather
+from predator.loop.experiment.evidence import ARMS, Limits, gather
 from predator.simulation.year import candidates
 from predator.simulation.year.crowd import HOLDOUT, PEOPLE, Crowd
 from predator.simulation.year.gathered import gathered, past_of

@@ -14,7 +14,7 @@ from predator.adapters.argocd.errors import BusyError, UnreachableError, WindowE
 from predator.adapters.argocd.replicas import Replicas, Serving
 from predator.adapters.platform.revisions import covers
 from predator.domain.errors import PredatorError
-from predator.loop.desired_state import DesiredState
+from predator.loop.release.desired_state import DesiredState
 from predator.ports.deployer import Deployment, Look
 
 POLL_S = 2.0

@@ -18,7 +18,7 @@ from predator.adapters.argocd.application import KEPT, Application, Deployed, re
 from predator.adapters.argocd.argo_deployer import POLL_S, ArgoDeployer
 from predator.adapters.argocd.errors import BusyError, UnreachableError
 from predator.domain.errors import InputError, PredatorError
-from predator.loop.desired_state import DesiredState
+from predator.loop.release.desired_state import DesiredState
 from predator.search.desired import LiveRelease
 
 Faults = Callable[[str], Sequence[str]]

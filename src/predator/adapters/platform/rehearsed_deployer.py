@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from predator.domain.errors import PredatorError
-from predator.loop.desired_state import DesiredState
+from predator.loop.release.desired_state import DesiredState
 from predator.ports.deployer import Deployment, Look
 
 

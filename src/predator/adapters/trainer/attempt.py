@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from predator.adapters.trainer.vitals import Identity, session_of
-from predator.loop.job_child import replace_file
+from predator.loop.training.job_child import replace_file
 
 RECORD_BYTES = 1 << 20
 _KILL_ROUNDS = 20

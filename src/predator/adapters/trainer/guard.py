@@ -28,7 +28,7 @@ from predator.adapters.trainer.naming import is_file_name, one_line
 from predator.adapters.trainer.vitals import Identity, usage
 from predator.domain.canonical import sha256_hex
 from predator.locks import sync_folder
-from predator.loop.job_child import ERROR, OUTPUTS
+from predator.loop.training.job_child import ERROR, OUTPUTS
 
 LOOK_S, USAGE_S, GRACE_S = 0.05, 0.5, 0.5
 OUTPUT_FILES = 64

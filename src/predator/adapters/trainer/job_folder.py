@@ -26,7 +26,14 @@ from predator.adapters.trainer.attempt import Attempt
 from predator.adapters.trainer.naming import Order, one_line
 from predator.domain.errors import IntegrityError
 from predator.locks import sync_folder
-from predator.loop.job_child import ABOUT, CHECKPOINT, INPUTS, OUTPUTS, PROGRESS, replace_file
+from predator.loop.training.job_child import (
+    ABOUT,
+    CHECKPOINT,
+    INPUTS,
+    OUTPUTS,
+    PROGRESS,
+    replace_file,
+)
 from predator.ports.trainer import JobState, JobStatus
 
 _OUTCOME, _ALIVE = "outcome.json", "alive"

@@ -20,7 +20,7 @@ from predator.adapters.trainer.naming import check_same, folder_name, ordered, u
 from predator.adapters.trainer.vitals import Identity
 from predator.domain.canonical import sha256_hex
 from predator.domain.errors import InputError, IntegrityError, PredatorError
-from predator.loop.job_child import OUTPUTS
+from predator.loop.training.job_child import OUTPUTS
 from predator.ports.trainer import JobStatus
 
 GUARD = "predator.adapters.trainer.guard"
@@ -37,9 +37,9 @@ class LocalProcessTrainer:
     """``Trainer`` whose jobs are folders below ``folder`` and processes on this machine.
 
     ``kinds`` maps a kind to the arguments of ``python`` that do such a job; the path of the job's
-    folder comes after them (:mod:`predator.loop.job_child` is their side of it). A job lives no
-    longer than the process that started it, and what is left of it is begun again by the next
-    ``start`` or ``poll`` of any trainer on the same folder. Exceptions beyond the port's:
+    folder comes after them (:mod:`predator.loop.training.job_child` is their side of it). A job
+    lives no longer than the process that started it, and what is left of it is begun again by the
+    next ``start`` or ``poll`` of any trainer on the same folder. Exceptions beyond the port's:
     ``PredatorError`` where the folder cannot be written, ``IntegrityError`` where outputs are not
     what the job left.
     """

@@ -16,7 +16,7 @@ from predator.adapters.trainer.naming import (
     unknown,
 )
 from predator.domain.errors import InputError, PredatorError
-from predator.loop.job_child import Work
+from predator.loop.training.job_child import Work
 from predator.ports.trainer import JobState, JobStatus
 
 

@@ -32,7 +32,7 @@ from predator.edge.api.routers import (
     switch,
     tokens,
 )
-from predator.loop.operator import Operator
+from predator.loop.operator.service import Operator
 from predator.ports.replies import Replies
 from predator.search.serving.limits import BodyLimit
 

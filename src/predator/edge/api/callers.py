@@ -11,8 +11,8 @@ from fastapi import Depends, Request
 
 from predator.domain.governance import EVERYWHERE, Token
 from predator.edge.api.problems import ForbiddenError
-from predator.loop.operator_desk import NotFoundError
-from predator.loop.operator_tokens import digest_of_token
+from predator.loop.operator.desk import NotFoundError
+from predator.loop.operator.tokens import digest_of_token
 from predator.policy.api import may
 from predator.ports.tokens import Tokens
 

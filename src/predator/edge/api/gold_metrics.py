@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from predator.domain.errors import PredatorError
 from predator.domain.readings import Value
-from predator.loop.operator_desk import Desk
+from predator.loop.operator.desk import Desk
 
 RECENT = 100
 """Cycles among which the newest evaluation is looked for."""

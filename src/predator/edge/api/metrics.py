@@ -12,8 +12,8 @@ from prometheus_client.registry import Collector
 from predator.domain.errors import PredatorError
 from predator.domain.governance import CycleEntry
 from predator.edge.api.gold_metrics import gold_metrics
-from predator.loop.operator import Operator
-from predator.loop.operator_views import State
+from predator.loop.operator.service import Operator
+from predator.loop.operator.views import State
 
 RECENT = 1000
 """Cycles and flows looked at for one answer."""

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from predator.domain.errors import ConflictError, InputError, PolicyDenied, PredatorError
 from predator.journal.logs import clean, log
-from predator.loop.operator_desk import NotFoundError
+from predator.loop.operator.desk import NotFoundError
 
 PROBLEM = "application/problem+json"
 MOST_DETAIL = 300

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from predator.domain.governance import EVERYWHERE, Role, Token
-from predator.loop.operator_desk import MOST_TEXT
+from predator.loop.operator.desk import MOST_TEXT
 
 NO_NUL = r"^[^\x00]*$"
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")

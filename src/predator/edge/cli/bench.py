@@ -26,7 +26,7 @@ from predator.edge.cli.shown import safe
 from predator.learning.categories import learn_rules
 from predator.loop import benchmark
 from predator.loop.benchmark_parts import Bench
-from predator.loop.bundle import keep_encoder
+from predator.loop.release.bundle import keep_encoder
 from predator.loop.replica import Replica, keep_release
 from predator.search.analyze import SCHEMA
 from predator.search.encoder.onnx_encoder import OnnxEncoder

@@ -13,7 +13,7 @@ from html import escape as html_escape
 
 from predator.edge.cli.experiment_words import percent
 from predator.edge.cli.shown import safe
-from predator.loop.experiment_view import LookPoint
+from predator.loop.experiment.view import LookPoint
 
 WIDTH, LEFT, RIGHT, TOP = 720, 72, 20, 40
 GAIN_HEIGHT, EVIDENCE_HEIGHT, GAP = 240, 120, 56

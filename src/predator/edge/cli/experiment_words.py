@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from predator.edge.cli.times import span
-from predator.loop.experiment_view import ExperimentView, LookPoint
+from predator.loop.experiment.view import ExperimentView, LookPoint
 
 LANGUAGES = ("en", "uk")
 

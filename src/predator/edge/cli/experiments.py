@@ -13,7 +13,7 @@ from predator.edge.cli.desk import at_desk
 from predator.edge.cli.experiment_plot import Labels, bars, page, svg
 from predator.edge.cli.options import check_writable, settings_from
 from predator.edge.cli.shown import print_json, print_table, say
-from predator.loop.experiment_view import ExperimentView, known, read_experiment
+from predator.loop.experiment.view import ExperimentView, known, read_experiment
 
 KINDS = (".svg", ".html")
 

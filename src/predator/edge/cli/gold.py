@@ -13,7 +13,7 @@ from predator.domain.readings import Reading, Value
 from predator.edge.cli.options import settings_from
 from predator.edge.cli.shown import print_facts, print_json, print_table, say
 from predator.edge.cli.times import moment, span, stamp
-from predator.loop.gold_readings import why_none
+from predator.loop.gold.readings import why_none
 
 _SPANS = frozenset({"seal_age_s", "judgment_age_s"})
 

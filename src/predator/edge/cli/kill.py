@@ -10,8 +10,8 @@ from predator.edge.cli.desk import at_desk, now, who
 from predator.edge.cli.people import acts_of
 from predator.edge.cli.shown import print_json, print_table, say
 from predator.edge.cli.times import moment, stamp
-from predator.loop.operator import Switched
-from predator.loop.operator_desk import text
+from predator.loop.operator.desk import text
+from predator.loop.operator.service import Switched
 
 
 def switch_on(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Words = Mapping[str, str]
+from predator.edge.cli.year_words import Words
 
 
 def titles(words: Words) -> Sequence[str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from predator.loop.desired_state import DesiredState
+from predator.loop.release.desired_state import DesiredState
 from predator.ports.deployer import Deployer
 from predator.search.desired import AB, INTERLEAVE, RunningExperiment
 

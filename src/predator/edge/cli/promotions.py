@@ -9,7 +9,7 @@ from predator.bootstrap.operator import check_platform
 from predator.domain.errors import PredatorError
 from predator.edge.cli.desk import at_desk, who
 from predator.edge.cli.shown import plain, print_json, say
-from predator.loop.operator import Operator
+from predator.loop.operator.service import Operator
 from predator.ports.runtime import FlowStatus
 
 _LOOK_S = 0.2

@@ -35,7 +35,7 @@ from predator.edge.cli.story import Stage, story
 from predator.edge.cli.summary import print_summary, to_json
 from predator.learning.categories import learn_rules
 from predator.loop.cycle import Outcome
-from predator.loop.gold_sets import write_private
+from predator.loop.gold.sets import write_private
 from predator.ports.runtime import Flow
 from predator.search.encoder.onnx_encoder import OnnxEncoder
 from predator.simulation.local_world import LocalWorld, answerable, plan_world

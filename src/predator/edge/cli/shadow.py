@@ -13,8 +13,8 @@ from predator.domain.verdicts import Screening
 from predator.edge.cli.options import settings_from
 from predator.edge.cli.progress import ConsoleProgress
 from predator.edge.cli.shown import print_json, print_table, say
-from predator.loop.shadow import Shadowed, ShadowLimits, judge_shadow
-from predator.loop.shadow_replay import replay
+from predator.loop.experiment.shadow import Shadowed, ShadowLimits, judge_shadow
+from predator.loop.experiment.shadow_replay import replay
 from predator.search.serving.schemas import MAX_QUERY
 
 

@@ -9,7 +9,7 @@ from predator.domain.errors import PredatorError
 from predator.edge.cli.desk import at_desk, now
 from predator.edge.cli.shown import plain, print_facts, print_json, say
 from predator.edge.cli.times import moment, relative
-from predator.loop.operator_views import State
+from predator.loop.operator.views import State
 from predator.ports.releases import KeptRelease
 
 

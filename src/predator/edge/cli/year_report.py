@@ -9,7 +9,7 @@ from typing import Any
 
 from predator.domain.errors import InputError
 from predator.edge.cli import kpi_rows
-from predator.edge.cli.simulate import facts
+from predator.edge.cli.year_facts import facts
 from predator.simulation.year.plot import svg
 
 _STYLE = """

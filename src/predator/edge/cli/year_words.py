@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from predator.domain.errors import InputError
 
-ENGLISH: Mapping[str, str] = {
+Words = Mapping[str, str]
+
+ENGLISH: Words = {
     "title": "simulated days: {days}, seed {seed}, contour {contour}",
     "cut": "cut short after {days} of {of_days} days",
     "h": "h",
@@ -68,7 +70,7 @@ ENGLISH: Mapping[str, str] = {
     "drill": "drill",
     "days_axis": "days",
 }
-UKRAINIAN: Mapping[str, str] = {
+UKRAINIAN: Words = {
     "title": "змодельовано днів: {days}, зерно {seed}, контур {contour}",
     "cut": "перервано після {days} з {of_days} днів",
     "h": "год",
@@ -129,10 +131,10 @@ UKRAINIAN: Mapping[str, str] = {
     "drill": "навчання",
     "days_axis": "дні",
 }
-LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": ENGLISH, "uk": UKRAINIAN}
+LANGUAGES: Mapping[str, Words] = {"en": ENGLISH, "uk": UKRAINIAN}
 
 
-def words_of(lang: str) -> Mapping[str, str]:
+def words_of(lang: str) -> Words:
     """The words of a language; ``InputError`` for one that is not spoken here."""
     if lang not in LANGUAGES:
         raise InputError(f"--lang cannot be {lang[:20]!r}", cure=f"known: {', '.join(LANGUAGES)}")

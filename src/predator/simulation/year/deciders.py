@@ -10,15 +10,17 @@ from predator.config import Settings
 from predator.contours.meaning import GATE_PROFILES
 from predator.domain.readings import Reading, Value
 from predator.domain.verdicts import Verdict, WatchDecision
-from predator.loop import evaluate, experiment, monitor, watch
+from predator.loop import evaluate, monitor
 from predator.loop.contract import row
-from predator.loop.experiment_evidence import Limits
-from predator.loop.experiment_plan import Plan, plan
-from predator.loop.experiment_result import Point
-from predator.loop.watch_before import Before
-from predator.loop.watch_before import before as baseline_of
-from predator.loop.watch_plan import WatchPlan, plan_watch
-from predator.loop.watch_station import watch_limits
+from predator.loop.experiment import look as experiment
+from predator.loop.experiment.evidence import Limits
+from predator.loop.experiment.plan import Plan, plan
+from predator.loop.experiment.result import Point
+from predator.loop.watch import look as watch
+from predator.loop.watch.before import Before
+from predator.loop.watch.before import before as baseline_of
+from predator.loop.watch.plan import WatchPlan, plan_watch
+from predator.loop.watch.station import watch_limits
 from predator.ports.ledger import GoldReading
 from predator.simulation.year.crowd import PEOPLE
 from predator.simulation.year.gathered import gathered, past_of

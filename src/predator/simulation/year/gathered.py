@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from predator.loop.experiment_evidence import (
+from predator.loop.experiment.evidence import (
     ARMS,
     VARIED_SEARCHES,
     ArmEvidence,
@@ -16,7 +16,7 @@ from predator.loop.experiment_evidence import (
     Limits,
     slow_limit_ms,
 )
-from predator.loop.experiment_metrics import PRIMARY
+from predator.loop.experiment.metrics import PRIMARY
 from predator.simulation.year.identities import alike, suspects
 from predator.simulation.year.served import NO_CLICK, PAGES, Served
 from predator.simulation.year.world import Floats

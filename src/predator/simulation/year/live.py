@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from predator.domain.errors import PolicyDenied, PredatorError
 from predator.domain.verdicts import Verdict, WatchDecision
-from predator.loop.experiment_looks import look_times
+from predator.loop.experiment.timing import look_times
 from predator.loop.promote import Promotion
-from predator.loop.watch import LATENCY_FACTOR
+from predator.loop.watch.look import LATENCY_FACTOR
 from predator.simulation.year import candidates
 from predator.simulation.year.deciders import Judged, Trial, Watched
 from predator.simulation.year.loop import DRILL, LOOP, NEEDED, OPERATOR, Loop

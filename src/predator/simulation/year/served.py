@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from predator.loop.watch_before import Arm
+from predator.loop.watch.before import Arm
 from predator.ports.feedback import Impression
 from predator.simulation.year.world import Floats
 

@@ -12,8 +12,8 @@ from predator.edge.api.guard import guarded
 from predator.edge.api.pages import Cursor, Limit, Page, page
 from predator.edge.api.responses import errors
 from predator.edge.api.schemas import Because, Contour, Id
-from predator.loop.operator import Operator
-from predator.loop.operator_governance import Answered
+from predator.loop.operator.governance import Answered
+from predator.loop.operator.service import Operator
 
 Pending = Annotated[bool, Query(description="only those not answered yet")]
 

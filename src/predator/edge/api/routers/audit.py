@@ -10,8 +10,8 @@ from predator.edge.api.guard import guarded
 from predator.edge.api.responses import errors
 from predator.edge.api.schemas import CycleId
 from predator.journal.chain import VerifyResult
-from predator.loop.operator import Operator
-from predator.loop.operator_cycles import AuditTrail
+from predator.loop.operator.cycles import AuditTrail
+from predator.loop.operator.service import Operator
 
 
 def router(operator: Operator) -> APIRouter:

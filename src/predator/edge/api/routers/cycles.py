@@ -23,8 +23,8 @@ from predator.edge.api.schemas import (
     CycleRequest,
     Id,
 )
-from predator.loop.operator import Operator
-from predator.loop.operator_cycles import CycleDetail
+from predator.loop.operator.cycles import CycleDetail
+from predator.loop.operator.service import Operator
 from predator.ports.runtime import FlowStatus
 
 _BYTES: Responses = {

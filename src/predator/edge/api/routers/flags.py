@@ -12,7 +12,7 @@ from predator.edge.api.guard import guarded
 from predator.edge.api.pages import Cursor, Limit, Page, page
 from predator.edge.api.responses import errors
 from predator.edge.api.schemas import Contour, FlagValue, Removed
-from predator.loop.operator import Operator
+from predator.loop.operator.service import Operator
 
 FlagName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Environment = Annotated[str, Path(max_length=60, description="a contour, or `all`")]

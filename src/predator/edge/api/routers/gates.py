@@ -12,7 +12,7 @@ from predator.edge.api.guard import guarded
 from predator.edge.api.pages import Cursor, Limit, Page, page
 from predator.edge.api.responses import errors
 from predator.edge.api.schemas import Contour, GateException, Id
-from predator.loop.operator import Operator
+from predator.loop.operator.service import Operator
 from predator.policy.gates import Gate
 
 Threshold = Annotated[float, Query(allow_inf_nan=False, description="the floor meanwhile")]

@@ -13,7 +13,7 @@ from predator.edge.api.guard import guarded
 from predator.edge.api.metrics import LoopMetrics
 from predator.edge.api.responses import Responses, errors
 from predator.edge.api.schemas import Health, Readiness
-from predator.loop.operator import Operator
+from predator.loop.operator.service import Operator
 
 _TEXT: Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 

@@ -10,7 +10,7 @@ from predator.edge.api.guard import guarded
 from predator.edge.api.pages import Cursor, Limit, Page, page
 from predator.edge.api.responses import errors
 from predator.edge.api.schemas import Contour, Id, PolicyException
-from predator.loop.operator import Operator
+from predator.loop.operator.service import Operator
 
 
 def router(operator: Operator) -> APIRouter:

@@ -10,7 +10,7 @@ from predator.edge.api.callers import Who
 from predator.edge.api.guard import guarded
 from predator.edge.api.responses import errors
 from predator.edge.api.schemas import Contour
-from predator.loop.operator import Operator
+from predator.loop.operator.service import Operator
 from predator.policy.explain import Explanation
 
 Action = Annotated[str, Query(min_length=1, max_length=60, description="such as `promote`")]

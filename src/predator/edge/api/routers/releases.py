@@ -9,9 +9,9 @@ from predator.edge.api.guard import guarded
 from predator.edge.api.pages import Cursor, Limit, Page, page
 from predator.edge.api.responses import errors
 from predator.edge.api.schemas import Contour, CycleId
-from predator.loop.experiment_view import ExperimentView
-from predator.loop.operator import Operator
-from predator.loop.operator_views import Experiments, ReleaseEntry
+from predator.loop.experiment.view import ExperimentView
+from predator.loop.operator.service import Operator
+from predator.loop.operator.views import Experiments, ReleaseEntry
 
 
 def router(operator: Operator) -> APIRouter:

@@ -8,7 +8,7 @@ from predator.edge.api.callers import Who
 from predator.edge.api.guard import guarded
 from predator.edge.api.responses import errors
 from predator.edge.api.schemas import Accepted, Id, Rollback
-from predator.loop.operator import NO_REASON, Operator
+from predator.loop.operator.service import NO_REASON, Operator
 from predator.ports.runtime import FlowStatus
 
 

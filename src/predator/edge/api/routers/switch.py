@@ -10,8 +10,8 @@ from predator.edge.api.callers import Who
 from predator.edge.api.guard import Guard, guarded
 from predator.edge.api.responses import errors
 from predator.edge.api.schemas import Contour, Start, Stop
-from predator.loop.operator import Operator, Switched
-from predator.loop.operator_views import State
+from predator.loop.operator.service import Operator, Switched
+from predator.loop.operator.views import State
 
 
 def router(operator: Operator) -> APIRouter:

@@ -10,7 +10,7 @@ from predator.edge.api.pages import Cursor, Limit, Page, page
 from predator.edge.api.problems import ForbiddenError
 from predator.edge.api.responses import errors
 from predator.edge.api.schemas import Id, IssuedToken, Removed, TokenRequest, TokenView
-from predator.loop.operator import Operator
+from predator.loop.operator.service import Operator
 
 
 def router(operator: Operator) -> APIRouter:

@@ -1,0 +1,1 @@
+"""Station 4's work: jobs that learn in processes of their own, and which candidate is submitted."""

@@ -1,0 +1,1 @@
+"""Station 8: what a watch can see, its baseline, and its looks at a fresh release."""
