@@ -13,7 +13,8 @@ from predator.domain.canonical import sha256_hex
 from predator.domain.errors import ConflictError, IntegrityError, PolicyDenied, PredatorError
 from predator.journal.audit import AuditJournal, verify_journal
 from predator.journal.summary import CycleSummary
-from predator.loop.record import Record, files_of
+from predator.loop.books import files_of
+from predator.loop.record import Record
 from predator.loop.ring import timestamp
 from predator.loop.verify import fault_of
 from predator.policy.decision import Principal

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import cached_property
@@ -16,13 +16,12 @@ from typing import Any, cast
 
 from predator.domain.canonical import canonical_json, sha256_hex
 from predator.domain.errors import ConflictError, PolicyDenied, PredatorError
-from predator.domain.governance import Approval, Notice
+from predator.domain.governance import Notice
 from predator.domain.verdicts import Decision
 from predator.journal.audit import AuditJournal
-from predator.journal.files import outputs, promised, read_file, write_whole
-from predator.journal.summary import CycleSummary
-from predator.loop import anchor, contract, deciders
-from predator.loop.ring import OPTIONS, Options, Ring, timestamp
+from predator.journal.files import read_file, write_whole
+from predator.loop import approval, books, deciders
+from predator.loop.ring import OPTIONS, Options, Ring
 from predator.policy.decision import Context, PolicyDecision, Principal
 from predator.ports.runtime import Json, Runtime
 
@@ -38,10 +37,6 @@ FENCED = frozenset(
 
 BOOKING_PAUSES_S = (1.0, 10.0, 60.0)
 """After each attempt to book a cycle that is over; then it stays as it is."""
-
-BOUND = "files"
-"""The record that names, by hash, every file which no action or decision has named: from then on
-nothing is written."""
 
 Describe = Callable[[Any], Mapping[str, Any]]
 
@@ -75,7 +70,7 @@ class Record:
         self.started = 0.0
         self._doing = ""
         self._written: dict[str, bytes] = {}
-        self._followed: set[int] = set()
+        self.followed: set[int] = set()
 
     @property
     def folder(self) -> Path:
@@ -161,7 +156,9 @@ class Record:
 
         found = self.step(name, attempt({}))
         if "pending" in found:
-            refused = self._refused(found["pending"], found["expires_at"], effect, context or {})
+            refused = approval.refused(
+                self, found["pending"], found["expires_at"], effect, context or {}
+            )
             if refused:
                 raise PolicyDenied(f"{effect} was not approved: {refused}")
             found = self.step(f"{name}:approved", attempt({"approved": True}))
@@ -221,7 +218,7 @@ class Record:
         path = self.folder / name
         data = _bytes(value)
         with self.journal.alone():
-            over = self.journal.summary is not None or self.journal.find(BOUND) is not None
+            over = self.journal.summary is not None or self.journal.find(books.BOUND) is not None
             if over or self._recorded(self._doing) is not None:
                 raise ConflictError(f"{name} of {self.cycle_id} was written by another worker")
             write_whole(path, data)
@@ -277,17 +274,17 @@ class Record:
 
     def close(self, outcome: str, *, rollback_available: bool, approver: str = "system") -> float:
         """Write cost and summary, anchor the journal in git, end the run; the cost in USD."""
-        found = self.step("close", lambda: self._close(outcome, rollback_available, approver))
+        found = self.step("close", lambda: books.close(self, outcome, rollback_available, approver))
         cost: float = found["cost_usd"]
         for pause_s in BOOKING_PAUSES_S:
-            if self.step("book", lambda: self._book(cost, found["outcome"])):
+            if self.step("book", lambda: books.book(self, cost, found["outcome"])):
                 break
             self.runtime.wait("book", pause_s)
         return cost
 
     def give_up(self, outcome: str) -> None:
         """End without a closed record: nobody must wait for what this cycle holds."""
-        self.step("give_up", lambda: self._free(self.summed_up() or outcome))
+        self.step("give_up", lambda: books.free(self, self.summed_up() or outcome))
 
     def cancelled(self) -> str | None:
         """Why a person wants this cycle to stop, if one does. Call it inside a step."""
@@ -305,9 +302,9 @@ class Record:
     def stopped(self, effect: str) -> str | None:
         """Why long work that was allowed must not go on, if it must not. Inside a step."""
         context = {"simulated": self._simulated, "experiments_within_limit": True}
-        return self._denied(effect, context) or self.cancelled()
+        return self.denied(effect, context) or self.cancelled()
 
-    def _denied(self, effect: str, context: Context) -> str | None:
+    def denied(self, effect: str, context: Context) -> str | None:
         """Policy's DENY, which goes on the record, if that is its answer."""
         asked = {"simulated": self._simulated, **context}
         answer = self.ring.governance.ask(self.principal, effect, asked).answer
@@ -355,7 +352,7 @@ class Record:
         with fence:
             answer = self.ask(name, effect, context)
             if answer.decision is Decision.NEEDS_APPROVAL:
-                return self._ask_a_person(name, effect, subject, release, answer)
+                return approval.ask_a_person(self, name, effect, subject, release, answer)
             if answer.decision is Decision.DENY:
                 self._action(name, kind, "denied", 0.0, 0.0, {"rule": answer.rule})
                 raise PolicyDenied(f"policy denies {effect} by rule {answer.rule}: {answer.reason}")
@@ -382,7 +379,7 @@ class Record:
         if action is None or action["status"] != "completed":
             return None
         found = self._result(name, action)
-        self._try_to_follow_up(name, action)
+        books.try_to_follow_up(self, name, action)
         return found
 
     def _result(self, name: str, action: Mapping[str, Any]) -> Json:
@@ -428,161 +425,7 @@ class Record:
         self.journal.append_made(key, made)
         record = self.journal.find(key)
         if record is not None:
-            self._try_to_follow_up(name, record["action"])
-
-    def _try_to_follow_up(self, name: str, action: Mapping[str, Any]) -> None:
-        """What cannot be booked now is made up for when the cycle ends (:meth:`_close`); an
-        effect that is there and on record has not failed."""
-        try:
-            self._follow_up(name, action)
-        except PredatorError as error:
-            self.ring.progress.note(f"{name} of {self.cycle_id} is not booked yet: {error}")
-
-    def _follow_up(self, name: str, action: Mapping[str, Any]) -> None:
-        """What follows an action's record: its cost, MLflow, and how soon the loop reacted."""
-        governance, contour = self.ring.governance, self.options.contour
-        governance.limits.charge(
-            contour, f"{self.cycle_id}/{name}/{action['sequence']}", self.cycle_id,
-            self.ring.clock.now(), action["cost_usd"],
-        )  # fmt: skip
-        self.ring.tracking.action(self.run_id, action["sequence"], action)
-        self._followed.add(action["sequence"])
-        if action["status"] == "completed" and name not in ("open",):
-            self._reacted()
-
-    def _follow_all(self) -> None:
-        """What a crash or a full disk left undone after a record, for every action of the cycle."""
-        for record in self.journal.read():
-            if record.get("type") == "action":
-                action, key = record["action"], str(record["key"])
-                if action["sequence"] not in self._followed:
-                    parts = 1 if action["status"] == "completed" else 2
-                    self._follow_up(key.rsplit(":", parts)[0], action)
-
-    def _reacted(self) -> None:
-        """Signal to first action, against the contract's limit; a breach alerts, once."""
-        governance = self.ring.governance
-        entry = governance.cycles.get(self.cycle_id)
-        if entry is None or "first_action" in entry.moments:
-            return
-        self.mark("first_action")
-        took = self.ring.clock.now() - entry.requested_at
-        row = next((r for r in contract.CONTRACT if r.trigger == self.trigger.get("type")), None)
-        if row is not None and took > row.react_within_s:
-            governance.notifier.notify(
-                Notice(
-                    f"{self.cycle_id}:reaction",
-                    "warning",
-                    f"The loop reacted late to {row.trigger}",
-                    f"{took:.0f} s from the signal to the first action; the contract allows "
-                    f"{row.react_within_s:.0f} s",
-                    self.options.contour,
-                    self.cycle_id,
-                )
-            )
-
-    def _ask_a_person(
-        self, name: str, effect: str, subject: str, release: str, answer: PolicyDecision
-    ) -> Json:
-        now = self.ring.clock.now()
-        governance = self.ring.governance
-        kept = governance.request(
-            Approval(
-                f"{self.cycle_id}:{name}",
-                self.options.contour,
-                self.cycle_id,
-                effect,
-                subject or f"{effect} by {self.principal.role}",
-                release,
-                answer.rule,
-                now,
-                now + self.options.approval_expires_s,
-            ),
-            str(self.folder),
-        )
-        self.journal.append_once(
-            f"{name}:approval",
-            {"type": "approval", "id": kept.id, "rule": answer.rule, "subject": kept.subject},
-        )
-        return {"pending": kept.id, "expires_at": kept.expires_at}
-
-    def _refused(self, approval_id: str, expires_at: float, effect: str, context: Context) -> str:
-        """Wait for a person's answer: empty for a yes, else why it is none.
-
-        The message only wakes the flow; what counts is the register.
-        """
-        self.ring.progress.note(
-            f'waiting for a person: predator approve {approval_id} --reason "…"'
-        )
-        turn = 0
-        while True:
-            found = self.step(
-                f"approval:{approval_id}:{turn}", lambda: self._state(approval_id, effect, context)
-            )
-            if found["state"] == "approved":
-                return ""
-            if found["state"] != "pending" or found["now"] >= expires_at or found["why"]:
-                return str(found["why"] or "nobody answered in time")
-            self.runtime.wait(f"approval:{approval_id}", min(60.0, expires_at - found["now"] + 1))
-            turn += 1
-
-    def _state(self, approval_id: str, effect: str, context: Context) -> Json:
-        kept = self.ring.governance.approvals.get(approval_id)
-        state = kept.state if kept is not None else "unknown"
-        why = self.cancelled() or self._denied(effect, {**context, "approved": True}) or ""
-        if kept is not None and state != "pending":
-            why = f"{state} by {kept.actor}: {kept.reason}"
-            self.journal.append_once(
-                f"approval:{approval_id}",
-                {"type": "approved" if state == "approved" else "rejected", "id": approval_id,
-                 "actor": kept.actor, "reason": kept.reason},
-            )  # fmt: skip
-        return {"state": state, "now": self.ring.clock.now(), "why": why}
-
-    def _close(self, outcome: str, rollback_available: bool, approver: str) -> Json:
-        actions = self.actions
-        cost = round(sum(action["cost_usd"] for action in actions), 9)
-        if self.journal.summary is None:
-            if self.journal.find(BOUND) is None:
-                self.write("cost.json", {"total_cost_usd": cost})
-            self.journal.append_made(BOUND, lambda _: {"type": BOUND, "files": self._unbound()})
-            people = [r["actor"] for r in self.journal.read() if r.get("type") == "approved"]
-            self.journal.write_summary(
-                CycleSummary(
-                    self.cycle_id,
-                    timestamp(self.started),
-                    self.options.contour,
-                    dict(self.trigger),
-                    actions,
-                    people[-1] if people else approver,
-                    cost,
-                    outcome,
-                    rollback_available,
-                )
-            )
-        anchor.anchor(self.ring.desired.gitops, self.options.contour, self.cycle_id, self.journal)
-        outcome = str((self.journal.summary or {}).get("outcome", outcome))
-        self._free(outcome)
-        return {"cost_usd": cost, "outcome": outcome}
-
-    def _unbound(self) -> dict[str, str]:
-        """The hashes of the files that no record has named yet."""
-        known = {"audit.jsonl", *promised(self.journal.read())}
-        names = [name for name in files_of(self.folder)
-                 if name not in known and not name.endswith(".partial")]  # fmt: skip
-        return {one["file"]: one["sha256"] for one in outputs(self.folder, names)}
-
-    def _book(self, cost: float, outcome: str) -> bool:
-        """The end in MLflow, and what no action could book. The cycle is over whatever comes."""
-        try:
-            self._follow_all()
-            self.ring.tracking.metrics(self.run_id, {"total_cost_usd": cost})
-            self.ring.tracking.artifact(self.run_id, self.folder / "audit.jsonl")
-            self.ring.tracking.finish(self.run_id, outcome)
-        except PredatorError as error:
-            self.ring.progress.note(f"{self.cycle_id} is not booked whole: {error}")
-            return False
-        return True
+            books.try_to_follow_up(self, name, record["action"])
 
     def summed_up(self) -> str | None:
         """The outcome in the journal, where it is closed: nothing else may name another one."""
@@ -591,20 +434,6 @@ class Record:
         except (PredatorError, OSError):
             return None
         return str(self.journal.summary["outcome"]) if self.journal.summary is not None else None
-
-    def _free(self, outcome: str) -> None:
-        """Give back what others wait for, and end the entry in the register."""
-        governance = self.ring.governance
-        governance.limits.settle(self.cycle_id)
-        self.leave(self.target)
-        self.leave(self.trainings)
-        governance.cycles.finish(self.cycle_id, outcome, self.ring.clock.now())
-
-
-def files_of(folder: Path) -> Sequence[str]:
-    """The files of a cycle's folder, relative to it."""
-    paths = (p for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
-    return sorted(str(p.relative_to(folder)) for p in paths)
 
 
 def _bytes(value: Any) -> bytes:
