@@ -43,8 +43,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predator.domain.verdicts import WatchDecision
-from predator.loop.watch.look import look
 from predator.loop.watch.before import Arm, before
+from predator.loop.watch.look import look
 from predator.loop.watch.plan import WatchLimits, plan_watch
 
 LOOKS, LOOK_S, DAY = 12, 600.0, 86_400.0

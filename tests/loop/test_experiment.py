@@ -251,6 +251,15 @@ class TestLook:
         found = looked(trial, seen, last=True)
         assert found.verdict is Verdict.INCONCLUSIVE and "ratings are missing" in found.reason
 
+    def test_a_single_rating_is_no_satisfaction(self, trial: Plan) -> None:
+        seen = [dataclasses.replace(i, rating=None) for i in arms()]
+        for arm in ("baseline", "candidate"):
+            place = next(n for n, i in enumerate(seen) if i.variant == arm)
+            seen[place] = dataclasses.replace(seen[place], rating=5)
+        found = looked(trial, seen)
+        assert found.verdict is not Verdict.PASS
+        assert "ratings" in found.reason
+
     def test_dissatisfied_users_outweigh_clicks(self, trial: Plan) -> None:
         seen = [
             dataclasses.replace(i, rating=2) if i.rating and i.variant == "candidate" else i
@@ -387,6 +396,21 @@ class TestMachines:
         found = looked(trial, [*seen, *machines])
         assert (found.verdict, found.ended) == (Verdict.INCONCLUSIVE, True)
         assert found.excluded.quarantined and "quarantine" in found.reason
+
+    def test_whom_the_candidate_finds_nothing_are_not_left_out_as_machines(
+        self, trial: Plan
+    ) -> None:
+        """One in twelve of the candidate's users never gets anything to click; the others click
+        more."""
+        seen = arms(60_000, lift=0.1, users=2000)
+        hurt = set(sorted({i.user for i in seen if i.variant == "candidate"})[::12])
+        seen = [
+            dataclasses.replace(i, clicks=(), rating=None) if i.user in hurt else i for i in seen
+        ]
+        found = looked(trial, seen)
+        assert found.excluded.reasons["constant"] > 10 and not found.excluded.quarantined
+        assert found.verdict is Verdict.INCONCLUSIVE
+        assert "different shares of their users" in found.reason
 
     def test_who_is_answered_by_both_arms_is_left_out(self, trial: Plan) -> None:
         torn = [impression("torn", arm, (1,)) for arm in ("baseline", "candidate")]

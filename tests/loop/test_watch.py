@@ -65,6 +65,44 @@ class TestFigures:
         assert decisions.count(ROLL_BACK) <= binom.ppf(0.999, runs, 0.05)
         assert decisions.count(HOLD) == 0
 
+    @pytest.mark.parametrize(("often", "seldom"), [(0.7, 0.45), (0.45, 0.7)])
+    def test_so_is_one_whose_users_find_more_or_less_the_more_they_search(
+        self, often: float, seldom: float
+    ) -> None:
+        """A fifth of the users make four fifths of the searches, and are not like the others."""
+        runs, users = 20, 4000
+        eager = np.arange(users) % 5 == 0
+        weights = np.where(eager, 16.0, 1.0) / np.where(eager, 16.0, 1.0).sum()
+        chance = np.where(eager, often, seldom)
+        decisions = []
+        for number in range(runs):
+            rng = np.random.default_rng(number)
+
+            def served(n: int, rng: np.random.Generator = rng) -> tuple[Any, Any]:
+                who = rng.choice(users, n, p=weights)
+                return who, (rng.random(n) < chance[who]).astype(float)
+
+            who, value = served(9600)
+            found = before(Arm(who, value, np.full(9600, 10.0), np.ones(9600, int)))
+            held = rng.random(users) < 0.05
+            arms: list[list[Any]] = [[], []]
+            for turn in range(1, 13):
+                who, value = served(800)
+                for own, chosen in zip(arms, (~held[who], held[who]), strict=True):
+                    own.append((who[chosen], value[chosen], np.full(chosen.sum(), turn)))
+                live, kept = (
+                    Arm(np.concatenate([o[0] for o in own]), np.concatenate([o[1] for o in own]),
+                        np.full(sum(len(o[0]) for o in own), 10.0),
+                        np.concatenate([o[2] for o in own]))
+                    for own in arms
+                )  # fmt: skip
+                plan = planned(found, looks=12, share=0.05, share_max=0.05)
+                looked = look(turn, plan, found, live, kept)
+                if looked.decision is not HOLD:
+                    break
+            decisions.append(looked.decision)
+        assert decisions.count(ROLL_BACK) <= binom.ppf(0.999, runs, 0.05)
+
     def test_a_better_release_is_hardly_ever_rolled_back(self) -> None:
         runs, rng = 25, np.random.default_rng(1)
         decisions = [watched(number, -0.1, rng).decision for number in range(runs)]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from predator.loop.watch.before import CLICK_MRR, NDCG, Before
 from predator.loop.watch.plan import WatchLimits, WatchPlan, plan_watch
 from predator.statistics.watch_control import control_z
-from predator.statistics.watch_failures import allowed_share, failure_evidence
+from predator.statistics.watch_failures import allowed_share, failed_share, failure_evidence
 from predator.statistics.watch_sample import Level, level
 from predator.statistics.watch_share import smallest_share, visible_drop
 
@@ -169,10 +170,34 @@ class TestControls:
 
 class TestFailures:
     def test_what_is_allowed_is_a_percent_or_twice_the_past_or_what_fails_beside_it(self) -> None:
-        assert allowed_share(0.0, 100, 0) == 0.01
-        assert allowed_share(0.03, 100, 0) == 0.06
-        assert 0.1 < allowed_share(0.0, 100, 10) < 0.2
-        assert allowed_share(0.9, 10, 10) == 0.5
+        assert allowed_share(0.0, range(100), ()) == 0.01
+        assert allowed_share(0.03, range(100), ()) == 0.06
+        assert 0.1 < allowed_share(0.0, range(90), range(90, 100)) < 0.2
+        assert allowed_share(0.9, (), range(10)) == 0.5
+
+    def test_who_searches_seldom_and_fails_often_fails_no_release_that_changed_nothing(
+        self,
+    ) -> None:
+        """1.2% of the searches fail, before as after: of users who search seldom 5%."""
+        users, cried = 4000, 0
+        eager = np.arange(users) % 5 == 0
+        weights = np.where(eager, 16.0, 1.0) / np.where(eager, 16.0, 1.0).sum()
+        for seed in range(40):
+            rng = np.random.default_rng(seed)
+            who = rng.choice(users, 9600, p=weights)
+            fails = rng.random(9600) < np.where(eager, 0.002, 0.05)[who]
+            past = failed_share(who[~fails].tolist(), who[fails].tolist())
+            held = rng.random(users) < 0.05
+            who = rng.choice(users, 9600, p=weights)
+            fails = rng.random(9600) < np.where(eager, 0.002, 0.05)[who]
+            for n in range(800, 9601, 800):
+                kept, lost = (held[who[:n]], fails[:n])
+                beside = [who[:n][kept & chosen].tolist() for chosen in (~lost, lost)]
+                own = [who[:n][~kept & chosen].tolist() for chosen in (~lost, lost)]
+                if failure_evidence(*own, allowed_share(past, *beside)) >= 60:
+                    cried += 1
+                    break
+        assert cried <= binom.ppf(0.999, 40, 1 / 60)
 
     def test_a_percent_that_fails_is_no_evidence_however_often_one_looks(self) -> None:
         """Ville's inequality: evidence of 20 in at most 5% (99.9% band)."""

@@ -1,7 +1,9 @@
 """Who is no person: users whose searches and clicks no crowd of people makes.
 
-The rules look at what an identity does, never at the arm it is in: whoever they exclude is excluded
-from both arms alike, so that an exclusion makes no difference where there is none.
+The rules look at what an identity does, never at the arm it is in: where the arms are equal, both
+lose the same share. But what people do depends on what they are shown, and whoever finds nothing
+never clicks; so an experiment that loses different shares of its arms says nothing
+(:mod:`predator.loop.experiment.look`).
 """
 
 from __future__ import annotations

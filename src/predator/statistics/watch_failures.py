@@ -16,18 +16,48 @@ _MOST_ALLOWED = 0.5
 _Z95 = 1.6448536269514722
 
 
-def allowed_share(before_share: float, held: int, held_failed: int) -> float:
+def failed_share(served: Users, failed: Users) -> float:
+    """The share of searches that failed, or the mean of the users' own shares if that is larger.
+
+    Evidence is by user, and they differ where those who search seldom fail more. 0 of no attempts.
+    """
+    return max((mean for mean, _ in _shares(served, failed)), default=0.0)
+
+
+def allowed_share(before_share: float, held: Users, held_failed: Users) -> float:
     """The share of failed searches up to which nothing is said of a release.
 
-    1%, or twice what it was before, or, where the hold-back fails as well (``held_failed`` of its
-    ``held`` attempts), what the hold-back's share may be at most (95%, normal approximation): what
-    fails on both releases is no fault of the fresh one.
+    1%, or twice what it was before (:func:`failed_share`), or, where the hold-back fails as well
+    (``held`` and ``held_failed`` name the users of its searches that were answered, and of those
+    that were not), what the hold-back's share may be at most (95%, normal approximation), by
+    search and by user: what fails on both releases is no fault of the fresh one.
     """
     found = max(ALLOWED_SHARE, ALLOWED_FACTOR * before_share)
-    if held_failed > 0:
-        share = held_failed / held
-        found = max(found, share + _Z95 * math.sqrt(max(share * (1.0 - share), 1e-4) / held))
+    if len(held_failed):
+        most = (mean + _Z95 * error for mean, error in _shares(held, held_failed))
+        found = max(found, *most)
     return min(found, _MOST_ALLOWED)
+
+
+def _shares(served: Users, failed: Users) -> list[tuple[float, float]]:
+    """The share that failed and its standard error, by search and by user."""
+    own = _own_shares(served, failed)
+    if not own:
+        return []
+    attempts = len(served) + len(failed)
+    share = len(failed) / attempts
+    by_user = sum(own) / len(own)
+    variance = sum((one - by_user) ** 2 for one in own) / len(own)
+    return [
+        (share, math.sqrt(max(share * (1.0 - share), 1e-4) / attempts)),
+        (by_user, math.sqrt(max(variance, 1e-4) / len(own))),
+    ]
+
+
+def _own_shares(served: Users, failed: Users) -> list[float]:
+    """Of each user, in the order in which they are named, the share that failed."""
+    lost, attempts = Counter(failed), Counter([*served, *failed])
+    return [lost[user] / count for user, count in attempts.items()]
 
 
 def failure_evidence(served: Users, failed: Users, allowed: float) -> float:
@@ -38,6 +68,5 @@ def failure_evidence(served: Users, failed: Users, allowed: float) -> float:
     :func:`~predator.statistics.sequential.gross_drop_evidence`: one user whose every search fails
     is one user's bad luck. No attempts: E = 1.
     """
-    lost, attempts = Counter(failed), Counter([*served, *failed])
-    shares = [1.0 - lost[user] / count for user, count in attempts.items()]
-    return gross_drop_evidence(shares, 1.0 - allowed)
+    answered = [1.0 - share for share in _own_shares(served, failed)]
+    return gross_drop_evidence(answered, 1.0 - allowed)

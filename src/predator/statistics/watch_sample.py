@@ -17,7 +17,9 @@ class Level:
     """A metric of single searches: ``mean``, ``sd`` of one search, ``n`` searches by ``users``.
 
     ``design_effect``: how many times larger the variance of the mean is than if each search came
-    from a user of its own (at least 1: what few data say to the contrary is luck).
+    from a user of its own (at least 1: what few data say to the contrary is luck). ``user_mean``:
+    the mean of the users' own means, another number where those who search much find more, or
+    less, than the others; ``None`` in records from before it was taken.
     """
 
     mean: float
@@ -25,6 +27,7 @@ class Level:
     n: int
     users: int
     design_effect: float
+    user_mean: float | None = None
 
 
 def level(users: Users, values: ArrayLike) -> Level:
@@ -47,4 +50,5 @@ def level(users: Users, values: ArrayLike) -> Level:
     clustered = clusters / (clusters - 1) * float(sums @ sums)
     independent = sample.size * sd**2
     effect = max(1.0, clustered / independent) if independent > 0.0 else 1.0
-    return Level(mean, sd, int(sample.size), clusters, effect)
+    own = np.bincount(codes, weights=sample) / np.bincount(codes)
+    return Level(mean, sd, int(sample.size), clusters, effect, float(own.mean()))

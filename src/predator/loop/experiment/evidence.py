@@ -114,7 +114,8 @@ def gather(
     rows = {arm: [n for n in people if inside[n].variant == arm] for arm in ARMS}
     limit = slow_limit_ms(_p95([inside[n].latency_ms for n in rows[BASELINE]]), limits)
     lost = {arm: (failed or {}).get(arm, ()) for arm in ARMS}
-    allowed = allowed_share(0.0, len(rows[BASELINE]) + len(lost[BASELINE]), len(lost[BASELINE]))
+    answered = {arm: [inside[n].user for n in rows[arm]] for arm in ARMS}
+    allowed = allowed_share(0.0, answered[BASELINE], lost[BASELINE])
     arms = {}
     for arm in ARMS:
         mine = rows[arm]
@@ -142,9 +143,7 @@ def gather(
             slow=sum(one > limit for one in latencies) if limit is not None else 0,
             varied=sums([n for n in mine if who[n] in varied]),
             failed=len(lost[arm]),
-            failing=failure_evidence([inside[n].user for n in mine], lost[arm], allowed)
-            if lost[arm]
-            else 1.0,
+            failing=failure_evidence(answered[arm], lost[arm], allowed) if lost[arm] else 1.0,
         )
     strangers = sum(i.release != releases.get(i.variant) for i in impressions) if releases else 0
     return Evidence(

@@ -22,6 +22,8 @@ from predator.statistics.confidence_sequence import half_width
 CSAT_MARGIN = 0.1
 """How much lower a candidate's ratings may be than a baseline that is below the floor itself."""
 LEAST_LATENCIES = 20
+LEAST_RATINGS = 10
+"""The mean of fewer ratings (1 to 5) is uncertain by more than a third of a star."""
 SLOW_SHARE = 0.05
 DOUBT, SHOWN = 0.05, 0.001
 """One-sided levels: a loss at the first withholds a PASS, at the second it ends the experiment."""
@@ -103,8 +105,13 @@ def _csat(arms: Mapping[str, ArmEvidence], limits: Limits) -> Measured:
         name: arm.rating_sum / arm.ratings if arm.ratings else None for name, arm in arms.items()
     }
     baseline, candidate = means[BASELINE], means[CANDIDATE]
-    if baseline is None or candidate is None:
-        note = "ratings are missing, so satisfaction is not known"
+    few = min(arm.ratings for arm in arms.values()) < LEAST_RATINGS
+    if baseline is None or candidate is None or few:
+        note = (
+            "ratings are missing, so satisfaction is not known"
+            if baseline is None or candidate is None
+            else f"fewer than {LEAST_RATINGS} ratings of an arm do not tell satisfaction"
+        )
         return Measured("csat", "guard", State.UNKNOWN, baseline, candidate, note=note)
     least = limits.csat_min if baseline >= limits.csat_min else baseline - CSAT_MARGIN
     arm = arms[CANDIDATE]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from predator.domain.verdicts import Verdict
-from predator.loop.experiment.evidence import ARMS, BASELINE, CANDIDATE, Evidence, Limits
+from predator.loop.experiment.evidence import ARMS, BASELINE, BOTH_ARMS, CANDIDATE, Evidence, Limits
 from predator.loop.experiment.guards import Measured, State, guards, shown
 from predator.loop.experiment.plan import Plan
 from predator.loop.experiment.result import ArmDifference, Excluded, Novelty, Point, Result
@@ -52,7 +52,7 @@ def look(
     """
     users = {arm: int(seen.arms[arm].metrics[planned.metric].users) for arm in ARMS}
     excluded = _excluded(seen)
-    ratio = _ratio(planned, seen)
+    ratio = _ratio(planned, {arm: seen.arms[arm].identities for arm in ARMS})
     late = elapsed_s >= planned.min_s
     left = max(0.0, planned.max_s - elapsed_s) if left_s is None else left_s
     found = _difference(planned, seen)
@@ -74,6 +74,12 @@ def look(
         return say(
             Verdict.INCONCLUSIVE,
             f"sample-ratio mismatch: {_of_arms({a: seen.arms[a].identities for a in ARMS})}",
+        )
+    gone = _gone(planned, seen)
+    if _ratio(planned, gone).mismatch:
+        return say(
+            Verdict.INCONCLUSIVE,
+            f"the arms lost different shares of their users as no people: {_of_arms(gone)}",
         )
     if (late or last) and excluded.quarantined:
         return say(
@@ -203,9 +209,22 @@ def _broad(seen: Evidence) -> bool:
     return float(difference(a, b).delta) > 0.0
 
 
-def _ratio(planned: Plan, seen: Evidence) -> RatioEvidence:
+def _ratio(planned: Plan, users: Mapping[str, int]) -> RatioEvidence:
     shares = {BASELINE: 1.0 - planned.share, CANDIDATE: planned.share}
-    return sequential_sample_ratio({arm: seen.arms[arm].identities for arm in ARMS}, shares)
+    return sequential_sample_ratio(users, shares)
+
+
+def _gone(planned: Plan, seen: Evidence) -> dict[str, int]:
+    """How many identities of each arm were left out as no people.
+
+    Whom the candidate finds nothing never clicks, and looks like a machine: left out of one arm
+    more than of the other, users are what the candidate did to them.
+    """
+    torn = seen.excluded.get(BOTH_ARMS, 0)
+    return {
+        arm: seen.arms[arm].identities - torn - int(seen.arms[arm].metrics[planned.metric].users)
+        for arm in ARMS
+    }
 
 
 def _excluded(seen: Evidence) -> Excluded:

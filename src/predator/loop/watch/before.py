@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from predator.domain.errors import InputError
 from predator.statistics.clustered import Users
 from predator.statistics.samples import finite_sample
+from predator.statistics.watch_failures import failed_share
 from predator.statistics.watch_sample import Level, level
 
 CLICK_MRR, NDCG = "click_mrr", "ndcg_at_10"
@@ -59,7 +60,8 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What was measured: each metric's level by name, p95 latency, and the share that failed."""
+    """What was measured: each metric's level by name, p95 latency, and the share that failed
+    (by search or by user, whichever is larger)."""
 
     latency_p95_ms: float
     failed_share: float = 0.0
@@ -76,11 +78,10 @@ def before(served: Arm) -> Before:
     metrics = {CLICK_MRR: level(served.users, served.click_mrr)}
     if len(served.ndcg) >= LEAST_JUDGED and any(served.ndcg):
         metrics[NDCG] = level(served.judged_users, served.ndcg)
-    attempts = len(served.users) + len(served.failed_users)
     latency = p95(served.latency_ms)
     if latency is None:
         raise ValueError("no latency before the change, so there is nothing to compare with")
-    return Before(latency, len(served.failed_users) / attempts, metrics)
+    return Before(latency, failed_share(served.users, served.failed_users), metrics)
 
 
 def p95(values: Values) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from predator.loop.watch.before import Arm, Before, Values
@@ -49,13 +49,17 @@ def compared(
     """``name`` at look ``number``, on everything served since the change."""
     (users, values), (held_users, held_values) = live.of(name), held.of(name)
     boundaries = _boundaries(plan, name)
-    least = before.metrics[name].mean
+    # The evidence is by user. What one user finds on average lies between the mean of all searches
+    # (each user seen once) and that of all users (each seen often), so the smaller one is its null.
+    was = before.metrics[name]
+    least = was.mean if was.user_mean is None else min(was.mean, was.user_mean)
     found = None
     if len(values) >= LEAST_LIVE and len(held_values) >= LEAST_HELD:
         found = _difference(held_users, held_values, users, values)
-    if found is not None and len(held_values) >= LEAST_HELD:
+    if found is not None:
         # A season that lowers both releases is no fault of the fresh one.
-        least = min(least, found.mean_a + _Z95 * _error(found))
+        held_own = _per_user(held_users, held_values)
+        least = min(least, found.mean_a + _Z95 * _error(found), _at_most(held_own))
     null = min(max(1e-6, least * (1.0 - shown_drop(plan))), 1.0 - 1e-6)
     return Compared(
         name,
@@ -120,6 +124,13 @@ def _visible(found: ArmDifference, boundary: float) -> float:
 def shown_drop(plan: WatchPlan) -> float:
     """What the e-process shows: half of a gross drop."""
     return plan.limits.gross_drop_rel / 2
+
+
+def _at_most(values: Sequence[float]) -> float:
+    """The one-sided 95% upper bound of the mean behind ``values``, one a user."""
+    mean = math.fsum(values) / len(values)
+    variance = math.fsum((one - mean) ** 2 for one in values) / max(1, len(values) - 1)
+    return mean + _Z95 * math.sqrt(variance / len(values))
 
 
 def _per_user(users: Users, values: Values) -> list[float]:

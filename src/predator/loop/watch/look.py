@@ -110,8 +110,7 @@ def look(number: int, plan: WatchPlan, before: Before, live: Arm, held: Arm) -> 
 def _failing(before: Before, live: Arm, held: Arm) -> tuple[float, str]:
     """Evidence that searches fail too often, and the reason where it suffices."""
     lost, attempts = len(live.failed_users), len(live.users) + len(live.failed_users)
-    held_lost = len(held.failed_users)
-    allowed = allowed_share(before.failed_share, len(held.users) + held_lost, held_lost)
+    allowed = allowed_share(before.failed_share, held.users, held.failed_users)
     found = failure_evidence(live.users, live.failed_users, allowed)
     if found < EVIDENCE:
         return found, ""
