@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import tempfile
 import time
@@ -125,7 +126,8 @@ def measure(given: argparse.Namespace, settings: Settings) -> dict[str, Any]:
             bad = keep_release(ring.objects, replace(live, retrieval=worse))
             found.append(drill(ring, stores, number, bad, others=number % 3 == 2))
         traffic = users.finish()
-    back, in_git = [one.restored_s for one in found], [one.git_s for one in found]
+    back = [math.inf if one.restored_s is None else one.restored_s for one in found]
+    in_git = [one.git_s for one in found]
     return {
         "drills": given.drills,
         "rate_per_s": given.rate,

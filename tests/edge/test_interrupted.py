@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -42,6 +43,21 @@ def test_a_ctrl_c_that_became_another_error_is_still_one(
         main.main()
     assert ended.value.code == 130
     assert capsys.readouterr().err.startswith("interrupted; ")
+
+
+def test_an_error_after_a_ctrl_c_that_was_dealt_with_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(**_: object) -> int:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise PredatorError("no space left")
+
+    monkeypatch.setattr(main, "app", command)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == PredatorError.exit_code
+    assert "no space left" in capsys.readouterr().err
 
 
 def test_without_a_ctrl_c_an_error_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

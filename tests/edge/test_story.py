@@ -19,7 +19,7 @@ from predator.edge.cli.story import story
 from predator.edge.cli.summary import print_summary
 from predator.loop.cycle import Outcome
 from predator.loop.stations import Situation
-from predator.search.desired import Desired, Holdback, LiveRelease
+from predator.search.desired import LiveRelease
 
 BEFORE, AFTER = LiveRelease("v1.0", "a" * 64, ""), LiveRelease("v2.0", "b" * 64, "si_1")
 OUTCOME = Outcome(
@@ -31,22 +31,16 @@ OUTCOME = Outcome(
 class TestHeld:
     @pytest.fixture
     def stage(self, monkeypatch: pytest.MonkeyPatch) -> Any:
-        live = [Desired(BEFORE)]
-
-        def turned(*_: object) -> Outcome:
-            live.append(Desired(AFTER, holdback=Holdback("watch-si_1", BEFORE.digest, 0.05)))
-            return OUTCOME
-
         situation = Situation.unobserved(1.0).to_json()
         for name, value in {
             "_feed": 1, "_baseline": situation, "_monitor": situation,
             "_record": SimpleNamespace(cycle_id="si_1"), "RealStations": None,
         }.items():  # fmt: skip
             monkeypatch.setattr(told, name, lambda *_, found=value, **__: found)
-        monkeypatch.setattr(told, "turn", turned)
+        monkeypatch.setattr(told, "turn", lambda *_: OUTCOME)
         return SimpleNamespace(
             world=SimpleNamespace(waves=[[], []]),
-            ring=SimpleNamespace(desired=SimpleNamespace(read=lambda: live[-1])),
+            ring=None,
             progress=ConsoleProgress(Console(file=io.StringIO())),
             situate=lambda _: None, sealed=lambda _: None, warm_up=lambda: None,
             sources=None, gates={},

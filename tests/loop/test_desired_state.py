@@ -57,6 +57,15 @@ def test_an_empty_repository_says_that_it_holds_no_release(state: DesiredState) 
         state.read()
 
 
+def test_a_hold_back_that_is_gone_is_not_ended_with_what_runs_since(state: DesiredState) -> None:
+    found(state)
+    promote(state, V2, HELD)
+    state.end_watch("Keep", {"Cycle": V2.cycle, "Step": "end-watch"})
+    state.set_experiment(TRIAL, "Start", {"Cycle": V3.cycle, "Step": "start-experiment"})
+    state.end_watch("Keep again", {"Cycle": "si_2025_12_07_009", "Step": "end-watch"})
+    assert state.read().experiments == (TRIAL,)
+
+
 def test_a_promotion_ends_the_experiment_and_holds_back_the_old_release(
     state: DesiredState,
 ) -> None:

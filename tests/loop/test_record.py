@@ -239,6 +239,26 @@ def test_nothing_is_written_between_the_hashes_and_the_end(world: World, record:
     assert fault_of(record.folder) == ""
 
 
+def test_what_is_taken_back_after_the_hashes_is_bound_and_counted_too(
+    world: World, record: Record
+) -> None:
+    def full(self: AuditJournal, summary: CycleSummary) -> str:
+        raise OSError(28, "no space left")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(PredatorError, match="no space"):
+        patch.setattr(AuditJournal, "write_summary", full)
+        record.close("success", rollback_available=True)
+    record.act("taken_back", "end_experiment", lambda: sum(range(300_000)))
+    record.close("error", rollback_available=True)
+    assert [r["key"] for r in record.journal.read() if r["type"] == "files"] == [
+        "files:0", "files:1",
+    ]  # fmt: skip
+    summary = record.journal.summary or {}
+    told = json.loads((record.folder / "cost.json").read_text())["total_cost_usd"]
+    assert told == summary["total_cost_usd"]
+    assert fault_of(record.folder) == ""
+
+
 def test_half_a_file_never_takes_the_place_of_a_whole_one(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:

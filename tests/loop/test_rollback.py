@@ -86,7 +86,13 @@ def test_it_says_how_long_users_still_got_the_bad_release(
 
     monkeypatch.setattr(lived.agent, "_swap", late)
     found = roll_back(record, bad, old, "it is bad")
-    assert 1.5 < found.restored_s <= 2.0
+    assert found.restored_s is not None and 1.5 < found.restored_s <= 2.0
+
+
+def test_without_searches_nobody_knows_when_traffic_was_back(lived: World, record: Record) -> None:
+    old, _, bad = promoted(lived)
+    lived.rate = 0
+    assert roll_back(record, bad, old, "it is bad").restored_s is None
 
 
 def test_where_traffic_cannot_be_flipped_git_restores_it(
@@ -139,7 +145,7 @@ def test_it_goes_back_to_any_version_by_one_commit(lived: World, record: Record)
     assert lived.commits == ["promote", "rollback"]
     lived.sleep(5)
     assert {one.release for one in lived.impressions(lived.time - 5, lived.time)} == {old.digest}
-    assert found.restored_s < 5
+    assert found.restored_s is not None and found.restored_s < 5
     assert roll_back_to(again(lived), old, "by ann").revision == found.revision
     assert lived.commits == ["promote", "rollback"]
 

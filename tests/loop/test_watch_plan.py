@@ -192,9 +192,9 @@ class TestFailures:
             fails = rng.random(9600) < np.where(eager, 0.002, 0.05)[who]
             for n in range(800, 9601, 800):
                 kept, lost = (held[who[:n]], fails[:n])
-                beside = [who[:n][kept & chosen].tolist() for chosen in (~lost, lost)]
-                own = [who[:n][~kept & chosen].tolist() for chosen in (~lost, lost)]
-                if failure_evidence(*own, allowed_share(past, *beside)) >= 60:
+                beside = [who[:n][kept & one].tolist() for one in (~lost, lost)]
+                served, failed = (who[:n][~kept & one].tolist() for one in (~lost, lost))
+                if failure_evidence(served, failed, allowed_share(past, *beside)) >= 60:
                     cried += 1
                     break
         assert cried <= binom.ppf(0.999, 40, 1 / 60)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from predator.domain.canonical import sha256_hex
 from predator.domain.errors import PredatorError
 from predator.domain.governance import Notice
-from predator.journal.files import outputs, promised
+from predator.journal.files import outputs, promised, write_whole
 from predator.journal.summary import CycleSummary
 from predator.loop import anchor, contract
 from predator.loop.ring import timestamp
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 BOUND = "files"
 """The record that names, by hash, every file which no action or decision has named: from then on
-nothing is written."""
+no station writes one."""
 
 
 def try_to_follow_up(record: Record, name: str, action: Mapping[str, Any]) -> None:
@@ -82,9 +84,7 @@ def close(record: Record, outcome: str, rollback_available: bool, approver: str)
     actions = record.actions
     cost = round(sum(action["cost_usd"] for action in actions), 9)
     if record.journal.summary is None:
-        if record.journal.find(BOUND) is None:
-            record.write("cost.json", {"total_cost_usd": cost})
-        record.journal.append_made(BOUND, lambda _: {"type": BOUND, "files": _unbound(record)})
+        _bind(record, len(actions), cost)
         people = [r["actor"] for r in record.journal.read() if r.get("type") == "approved"]
         record.journal.write_summary(
             CycleSummary(
@@ -107,8 +107,22 @@ def close(record: Record, outcome: str, rollback_available: bool, approver: str)
     return {"cost_usd": cost, "outcome": outcome}
 
 
+def _bind(record: Record, actions: int, cost: float) -> None:
+    """What the cycle cost, and the hash of every file that no record has named yet, cost included.
+
+    Where the summary could not be written after it and something was taken back meanwhile, there
+    is a further one.
+    """
+    name, data = "cost.json", as_bytes({"total_cost_usd": cost})
+
+    def made(_number: int) -> dict[str, Any]:
+        write_whole(record.folder / name, data)
+        return {"type": BOUND, "files": {**_unbound(record), name: sha256_hex(data)}}
+
+    record.journal.append_made(f"{BOUND}:{actions}", made)
+
+
 def _unbound(record: Record) -> dict[str, str]:
-    """The hashes of the files that no record has named yet."""
     known = {"audit.jsonl", *promised(record.journal.read())}
     names = [name for name in files_of(record.folder)
              if name not in known and not name.endswith(".partial")]  # fmt: skip
@@ -120,6 +134,7 @@ def book(record: Record, cost: float, outcome: str) -> bool:
     try:
         _follow_all(record)
         record.ring.tracking.metrics(record.run_id, {"total_cost_usd": cost})
+        record.ring.tracking.artifact(record.run_id, record.folder / "cost.json")
         record.ring.tracking.artifact(record.run_id, record.folder / "audit.jsonl")
         record.ring.tracking.finish(record.run_id, outcome)
     except PredatorError as error:
@@ -135,6 +150,15 @@ def free(record: Record, outcome: str) -> None:
     record.leave(record.target)
     record.leave(record.trainings)
     governance.cycles.finish(record.cycle_id, outcome, record.ring.clock.now())
+
+
+def as_bytes(value: Any) -> bytes:
+    """A file's content: bytes and text as they are, anything else as JSON for people."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def files_of(folder: Path) -> Sequence[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from predator.domain.verdicts import Verdict
+from predator.domain.verdicts import Verdict, WatchDecision
 from predator.loop.ending import fail
 from predator.loop.go_live import Lived, go_live
 from predator.loop.live import stand_in_line
@@ -37,6 +37,12 @@ class Outcome:
     cost_usd: float
     artifacts: str
     times: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether its watch could not judge the release: the hold-back waits for a person."""
+        held = bool(self.watch) and self.watch[-1]["decision"] == WatchDecision.HOLD
+        return self.promoted and held and not self.rolled_back
 
     def to_json(self) -> Json:
         return asdict(self)

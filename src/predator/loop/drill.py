@@ -107,9 +107,14 @@ def _news(found: Json, contour: str) -> tuple[str, str, str]:
             f"taken back all the same",
         )
     back, in_git = found["restored_s"], found["git_s"]
-    late = back > TRAFFIC_BACK_S or in_git > IN_GIT_S or found["reverts"] != 1
+    late = back is None or back > TRAFFIC_BACK_S or in_git > IN_GIT_S or found["reverts"] != 1
+    traffic = (
+        "nobody searched, so when traffic was back is not known"
+        if back is None
+        else f"traffic back {back:.2f} s after the decision"
+    )
     text = (
-        f"caught after {found['detected_s']:.0f} s; traffic back {back:.2f} s after the decision, "
+        f"caught after {found['detected_s']:.0f} s; {traffic}; "
         f"git after {in_git:.1f} s, by {found['reverts']} commit"
     )
     if late:

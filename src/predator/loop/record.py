@@ -216,9 +216,9 @@ class Record:
         files are the ones that count.
         """
         path = self.folder / name
-        data = _bytes(value)
+        data = books.as_bytes(value)
         with self.journal.alone():
-            over = self.journal.summary is not None or self.journal.find(books.BOUND) is not None
+            over = any(one.get("type") in (books.BOUND, "summary") for one in self.journal.read())
             if over or self._recorded(self._doing) is not None:
                 raise ConflictError(f"{name} of {self.cycle_id} was written by another worker")
             write_whole(path, data)
@@ -434,14 +434,6 @@ class Record:
         except (PredatorError, OSError):
             return None
         return str(self.journal.summary["outcome"]) if self.journal.summary is not None else None
-
-
-def _bytes(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, str):
-        return value.encode()
-    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _kept_file(action: str) -> str:

@@ -21,10 +21,11 @@ PAUSES_S = tuple(min(600.0, 2.0**n) for n in range(150))
 @dataclass(frozen=True, slots=True)
 class Restored:
     """How a rollback went: seconds from the decision until nobody got the bad release any more,
-    until git was restored, and how many commits restore it (must be one).
+    until git was restored, and how many commits restore it (must be one). ``restored_s``: ``None``
+    where nobody searched meanwhile.
     """
 
-    restored_s: float
+    restored_s: float | None
     git_s: float
     reverts: int
     revision: str
@@ -278,9 +279,11 @@ def _measured(
     """When users last got the bad release, by what was served; when git was restored."""
     in_git = ring.clock.now()
     ring.clock.sleep(1.0)
-    last = ring.served_last(bad, started, ring.clock.now()) if bad != good.digest else None
+    until = ring.clock.now()
+    last = ring.served_last(bad, started, until) if bad != good.digest else None
+    seen = last is not None or ring.served_last(good.digest, started, until) is not None
     return Restored(
-        round(max(0.0, (last or started) - started), 3),
+        round(max(0.0, (last or started) - started), 3) if seen else None,
         round(in_git - started, 3),
         reverts,
         revision,

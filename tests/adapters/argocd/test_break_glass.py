@@ -83,6 +83,12 @@ def test_the_last_other_release_runs_again_and_git_wants_it_by_one_commit(
     assert there.argo.annotations == {}
 
 
+def test_auto_sync_without_any_option_is_put_back_too(there: Contour, bad: tuple[str, str]) -> None:
+    there.argo.spec["syncPolicy"] = {"automated": {}}
+    assert glass(there).roll_back(None, "users complain", ACTOR).auto_sync
+    assert there.argo.automated == {}
+
+
 def test_what_was_rolled_back_before_is_not_gone_back_to(there: Contour) -> None:
     """The release of a drill is whole, and in the history; nobody wants it again."""
     there.automate()

@@ -169,7 +169,9 @@ class BreakGlass:
         self, found: Application, kept: _Kept | None, entry: Entry
     ) -> Mapping[str, Any] | None:
         """The policy to put back; kept in the application for whoever goes on after a crash."""
-        automatic = found.auto_sync or (kept.automated if kept else None)
+        automatic = found.auto_sync
+        if automatic is None and kept is not None:
+            automatic = kept.automated
         note = json.dumps({"automated": automatic, "revision": entry.revision})
         self._mark(note, None, found.auto_sync is not None)
         return automatic

@@ -217,7 +217,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except Exception as error:
-        if not interrupted.is_set():  # an extension that is being imported makes it another error
+        if not (interrupted.is_set() and _is_ctrl_c(error)):
             _explain(error)
         code = _INTERRUPTED
     except KeyboardInterrupt:
@@ -225,6 +225,14 @@ def main() -> None:
     if code == _INTERRUPTED:
         sys.stderr.write("interrupted; the same command goes on from here\n")
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _is_ctrl_c(error: BaseException | None) -> bool:
+    """Whether an error is what became of a ctrl-C: an import that it came into fails as another,
+    with or without saying why."""
+    if isinstance(error, KeyboardInterrupt | ImportError | SystemError):
+        return True
+    return error is not None and _is_ctrl_c(error.__cause__ or error.__context__)
 
 
 def _explain(error: Exception) -> NoReturn:

@@ -113,7 +113,7 @@ def run_local(
     outcomes = [Outcome.from_json(value) for value in result["outcomes"]]
     shown = to_json(
         outcomes, result["drill"], traffic, seconds, ground.run.folder, log,
-        resumed=ground.resumed, waits=result["waits"],
+        resumed=ground.resumed, waits=result.get("waits"),
     )  # fmt: skip
     print_summary(shown, outcomes, progress.console, settings)
     if json_file is not None:

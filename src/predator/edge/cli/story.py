@@ -109,8 +109,6 @@ def story(stage: Stage, runtime: Runtime, cycles: int) -> Json:
     outcomes: list[Json] = []
     wave = 0
     for number in range(cycles):
-        if (waits := _undecided(stage, runtime, f"cycle:{number}")) is not None:
-            return {"outcomes": outcomes, "drill": None, "waits": waits}
         baseline = runtime.step(f"baseline:{number}", lambda w=wave: _baseline(stage, w))  # type: ignore[misc]
         newest = min(wave + 1, len(stage.world.waves) - 1)
         shifts = newest > wave
@@ -127,25 +125,16 @@ def story(stage: Stage, runtime: Runtime, cycles: int) -> Json:
         stage.progress.station("cycle", f"{record.cycle_id} ({number + 1} of {cycles})")
         stage.warm_up()
         stations = RealStations(stage.sources, labels, situation, stage.gates)
-        outcomes.append(turn(record, stations).to_json())
-    if (waits := _undecided(stage, runtime, "drill")) is not None:
-        return {"outcomes": outcomes, "drill": None, "waits": waits}
+        outcome = turn(record, stations)
+        outcomes.append(outcome.to_json())
+        if outcome.undecided:
+            waits = outcome.release_after.version
+            return {"outcomes": outcomes, "drill": None, "waits": waits}
     stage.warm_up()
     labels = stage.sealed(wave)
     record = _record(stage, runtime, "drill", {"type": "drill"}, DRILL)
     stations = RealStations(stage.sources, labels, situation, stage.gates)
     return {"outcomes": outcomes, "drill": drill(record, stations), "waits": None}
-
-
-def _undecided(stage: Stage, runtime: Runtime, key: str) -> str | None:
-    """The version beside which a watch left its hold-back open, for a person to keep or not."""
-
-    def look() -> str | None:
-        wanted = stage.ring.desired.read()
-        return wanted.release.version if wanted.holdback is not None else None
-
-    found: str | None = runtime.step(f"undecided:{key}", look)
-    return found
 
 
 def _record(

@@ -103,8 +103,8 @@ def print_summary(
     elif drill["caught"]:
         console.print(
             f"[bold]Drill[/]  a deliberately bad release was caught after "
-            f"{drill['detected_s']:.1f} s and undone: traffic back {drill['restored_s']:.3f} s "
-            f"after the decision, {drill['reverts']} restoring commit in git"
+            f"{drill['detected_s']:.1f} s and undone: {_traffic_back(drill['restored_s'])}, "
+            f"{drill['reverts']} restoring commit in git"
         )
     else:
         console.print("[bold red]Drill[/]  the bad release was NOT caught by the watch")
@@ -143,6 +143,12 @@ def _print_choices(last: Outcome, console: Console) -> None:
     ):
         console.print(f"  {what:<11}{escape(how)}", soft_wrap=True)
     console.print(f"  (beside `{command} serve` and `{command} worker`)", soft_wrap=True)
+
+
+def _traffic_back(after_s: float | None) -> str:
+    if after_s is None:
+        return "nobody searched meanwhile, so when traffic was back is not known"
+    return f"traffic back {after_s:.3f} s after the decision"
 
 
 def _limit(trigger: str) -> str:

@@ -118,8 +118,12 @@ class DesiredState:
         return self._commit(changes, subject, trailers)
 
     def end_watch(self, subject: str, trailers: Mapping[str, str]) -> str:
-        """End the hold-back; the release block is not touched."""
-        return self.set_experiment(None, subject, trailers)
+        """End the hold-back; the release block is not touched, nor what runs where it is gone."""
+
+        def changes() -> Mapping[str, str]:
+            return {self._experiments: render_experiments(self.read().experiments, None)}
+
+        return self._commit(changes, subject, trailers)
 
     def restore(self, bad_revision: str, subject: str, trailers: Mapping[str, str]) -> str:
         """One forward commit that puts back the release block from before ``bad_revision``.
