@@ -93,7 +93,8 @@ class TestKill:
     def test_a_start_says_what_is_still_stopped(self, commands: Commands, founded: Founded) -> None:
         commands.does("kill", "on", *BECAUSE)
         shown = commands.does("kill", "off", "--contour", "local", *BECAUSE)
-        assert "started on local" in shown and "local" in shown.splitlines()[1]
+        assert "local stays stopped by the row for all" in shown
+        assert "local" in shown.splitlines()[1]
         assert commands.json("kill", "off", *BECAUSE)["stopped"] == []
         status = commands.does("kill", "status")
         assert "last started everywhere by ann" in status and "because" in status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from typer.main import get_command
 from predator.adapters.gitops.bare_git import BareGit
 from predator.adapters.releases.gto_git import GtoGitReleases
 from predator.bootstrap.governed import Stores
+from predator.bootstrap.home import Home
 from predator.bootstrap.operator import operating
 from predator.bootstrap.platform import desired_of
 from predator.domain.governance import Role
@@ -283,6 +285,18 @@ class TestTokens:
         assert word in commands.refuses("token", "issue", "--actor", "bob", *arguments)
         assert commands.json("token", "list") == []
         assert "no token" in commands.refuses("token", "revoke", "tok-0")
+
+
+def test_a_copied_home_acts_on_its_own_run_and_never_on_the_original(
+    founded: Founded, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy" / founded.home.root.name
+    shutil.copytree(founded.home.root, copy)
+    for pointed in (None, {"run": str(founded.run.folder)}):  # an absolute path is an older one's
+        if pointed is not None:
+            (copy / "current.json").write_text(json.dumps(pointed))
+        own = Home(founded.settings.model_copy(update={"home": copy})).current_run()
+        assert own is not None and own.folder.is_relative_to(copy)
 
 
 def test_a_desk_that_stays_open_follows_the_current_run(

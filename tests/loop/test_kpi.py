@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predator.adapters.cycles.memory import MemoryCycles
+from predator.domain.canonical import sha256_hex
 from predator.journal.audit import AuditJournal
 from predator.loop.kpi import DAY_S, MONTH_S, TARGETS, CycleFact, Kpi, kpis
 from predator.loop.kpi_facts import entries_since, facts_of
@@ -46,7 +47,8 @@ def test_a_month_that_meets_every_target_says_so() -> None:
     month[3] = live(month[3])
     found = figures(month)
     assert [one.name for one in TARGETS] == list(found)
-    assert all(one.met for one in found.values())
+    assert [name for name, one in found.items() if not one.met] == ["rollback_share"]
+    assert found["rollback_share"].met is None, "of one release nobody knows the share"
     assert found["cycles_per_month"].current == 70
     assert found["success_share"].current == 1.0
     assert found["cycle_time_p95_s"].current == HOUR_S
@@ -67,7 +69,8 @@ def test_a_few_cycles_say_little_and_the_interval_says_so() -> None:
 
 def test_a_cycle_that_changed_nothing_is_a_success_and_an_error_is_none() -> None:
     found = figures([*facts(9), *facts(1, "error")])["success_share"]
-    assert found.current == 0.9 and found.met
+    assert found.current == 0.9 and found.met is None, "too few to show it"
+    assert figures([*facts(98), *facts(2, "error")])["success_share"].met
     found = figures([*facts(8), *facts(1, "error"), *facts(1, "denied")])["success_share"]
     assert found.current == 0.8 and not found.met
 
@@ -104,7 +107,7 @@ def test_rollbacks_are_counted_against_what_went_live_and_their_gain_is_none() -
     month = [live(fact) for fact in facts(20)]
     month[0] = replace(month[0], outcome="rolled_back", ndcg_delta_rel=0.5)
     found = figures(month)
-    assert found["rollback_share"].current == 0.05 and found["rollback_share"].met
+    assert found["rollback_share"].current == 0.05 and found["rollback_share"].met is None
     assert found["ndcg_delta_rel"].current == pytest.approx(0.03)
     month[1] = replace(month[1], outcome="")
     assert figures(month)["rollback_share"].missing == 1
@@ -191,6 +194,37 @@ def test_a_release_that_people_went_back_from_was_rolled_back(
     assert fact.outcome == told
 
 
+def test_a_release_that_people_brought_back_counts_again(tmp_path: Path) -> None:
+    cycles = MemoryCycles()
+    name = cycles.open("k", "local", {"type": "scheduled"}, 1e9)
+    _left(tmp_path, name, {}, 1e9 + 60)
+    cycles.finish(name, "success", 1e9 + 90)
+    for number, (version, told) in enumerate((("v1.0", "rolled_back"), ("v2.0", "success"))):
+        trigger = {"type": "operator_rollback", "to_version": version}
+        at = 1e9 + 500 * (number + 1)
+        cycles.finish(cycles.open(f"r{number}", "local", trigger, at), "success", at + 10)
+        [fact] = facts_of(tmp_path, entries_since(cycles, "local", 0.0))
+        assert fact.outcome == told
+
+
+def test_of_a_cycle_whose_files_are_not_what_its_journal_says_nothing_is_known(
+    tmp_path: Path,
+) -> None:
+    cycles = MemoryCycles()
+    name = cycles.open("k", "local", {"type": "scheduled"}, 1e9)
+    _left(tmp_path, name, {"gain_shrunken_rel": 0.03}, 1e9 + 60)
+    sha256 = sha256_hex((tmp_path / name / "evaluation.json").read_bytes())
+    AuditJournal(tmp_path / name / "audit.jsonl").append(
+        {"type": "files", "files": {"evaluation.json": sha256}}
+    )
+    cycles.finish(name, "success", 1e9 + 90)
+    [fact] = facts_of(tmp_path, entries_since(cycles, "local", 0.0))
+    assert (fact.ndcg_delta_rel, fact.outcome) == (0.03, "success")
+    (tmp_path / name / "evaluation.json").write_text('{"gain_shrunken_rel": 0.5}')
+    [fact] = facts_of(tmp_path, entries_since(cycles, "local", 0.0))
+    assert (fact.ndcg_delta_rel, fact.outcome) == (None, "")
+
+
 @pytest.mark.parametrize(
     ("then", "told"), [(None, ""), ("keep", "success"), ("rollback", "rolled_back")]
 )
@@ -209,7 +243,7 @@ def test_a_release_that_its_watch_held_is_not_known_until_people_say(
     found = facts_of(tmp_path, entries_since(cycles, "local", 0.0))
     assert [fact.outcome for fact in found] == [told]
     rollbacks = figures(list(found), 1e9 + MONTH_S)["rollback_share"]
-    assert (rollbacks.missing, rollbacks.met) == {"": (1, None), "success": (0, True)}.get(
+    assert (rollbacks.missing, rollbacks.met) == {"": (1, None), "success": (0, None)}.get(
         told, (0, False)
     )
 

@@ -172,15 +172,23 @@ class Home:
         """Make ``run`` the one that ``serve`` and ``search`` use."""
         pointer = self.root / "current.json"
         partial = pointer.with_suffix(".partial")
-        partial.write_text(json.dumps({"run": str(run.folder)}))
+        inside = run.folder.is_relative_to(self.root)
+        folder = run.folder.relative_to(self.root) if inside else run.folder
+        partial.write_text(json.dumps({"run": str(folder)}))
         partial.replace(pointer)
 
     def current_run(self) -> Run | None:
-        """The run that ``current`` points at, if it is still there."""
+        """The run that ``current`` points at, if it is still there.
+
+        In a home that was copied or moved it is the copy's own run, never that of the original.
+        """
         try:
-            folder = Path(json.loads((self.root / "current.json").read_text())["run"])
+            folder = self.root / json.loads((self.root / "current.json").read_text())["run"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
+        own = self.root / "runs" / folder.name
+        if not folder.is_relative_to(self.root) and own.is_dir():
+            folder = own
         return Run(folder) if (folder / "platform.json").exists() else None
 
 

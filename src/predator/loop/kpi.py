@@ -66,7 +66,7 @@ class Kpi:
     ``interval``: 95%, of a share (exact) or a mean (Student's t); ``None`` for other figures, and
     where one value alone says nothing of it.
     ``missing`` counts the cycles of which it is not known. ``met`` is ``None`` where the known ones
-    meet the target and others are missing, or where there are none.
+    meet the target and others are missing, or too few to show it, or where there are none.
     """
 
     name: str
@@ -100,10 +100,14 @@ def kpis(facts: Sequence[CycleFact], since: float, until: float) -> tuple[Kpi, .
             for start in _months(since, until)
         )
         met = None if current is None else target.least <= current <= target.most
-        if met and missing:
+        if met and (missing or not _certain(target, interval)):
             met = None
         found.append(Kpi(target.name, target.text, current, interval, n, missing, met, trend))
     return tuple(found)
+
+
+def _certain(target: Target, interval: tuple[float, float] | None) -> bool:
+    return interval is None or (target.least <= interval[0] and interval[1] <= target.most)
 
 
 _Found = tuple[float | None, tuple[float, float] | None, int, int]

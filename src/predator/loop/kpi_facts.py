@@ -12,12 +12,17 @@ from predator.domain.governance import CycleEntry
 from predator.domain.verdicts import WatchDecision
 from predator.loop import cycle_files
 from predator.loop.kpi import CycleFact
+from predator.loop.verify import fault_of
 from predator.ports.cycles import Cycles
 
 PAGE = 500
 BY_PEOPLE, KEPT = "operator_rollback", "operator_keep"
 NOT_CYCLES = frozenset({"contour_promotion", "drill", KEPT, BY_PEOPLE})
 """What is in the register for its id, and is no turn of the ring."""
+
+
+FILES = frozenset({"evaluation.json", "watch.json"})
+"""What the figures read of a cycle; where it is not what the journal says, nothing is known."""
 
 
 def entries_since(cycles: Cycles, contour: str, since: float) -> Sequence[CycleEntry]:
@@ -48,9 +53,12 @@ def facts_of(artifacts: Path, entries: Sequence[CycleEntry]) -> Sequence[CycleFa
         if entry.trigger.get("type") in NOT_CYCLES:
             continue
         live_at, versions[entry.cycle_id] = _deployed(artifacts, entry.cycle_id)
-        evaluated = cycle_files.json_file(artifacts, entry.cycle_id, "evaluation.json")
+        broken = bool(fault_of(artifacts / entry.cycle_id, FILES))
+        evaluated = (
+            {} if broken else cycle_files.json_file(artifacts, entry.cycle_id, "evaluation.json")
+        )
         costs[entry.cycle_id] = _cost(evaluated)
-        held = entry.cycle_id not in kept and _held(artifacts, entry.cycle_id)
+        held = broken or (entry.cycle_id not in kept and _held(artifacts, entry.cycle_id))
         found.append(
             CycleFact(
                 entry.cycle_id,
@@ -103,22 +111,27 @@ def _held(artifacts: Path, cycle_id: str) -> bool:
 def _taken_back(
     facts: Sequence[CycleFact], entries: Sequence[CycleEntry], versions: Mapping[str, str]
 ) -> list[CycleFact]:
-    """``facts`` with the outcome of those whose releases people went back from."""
-    found = list(facts)
-    for entry in entries:
-        if entry.trigger.get("type") != BY_PEOPLE or entry.outcome != "success":
+    """``facts`` with the outcome of those whose releases people went back from, and did not bring
+    back since."""
+    found, own = list(facts), [fact.outcome for fact in facts]
+    moments = [(fact.live_at, place, "") for place, fact in enumerate(facts)
+               if fact.live_at is not None and fact.outcome in ("", "success")]  # fmt: skip
+    moments += [
+        (entry.requested_at, -1, str(entry.trigger.get("to_version") or ""))
+        for entry in entries
+        if entry.trigger.get("type") == BY_PEOPLE and entry.outcome == "success"
+    ]
+    live: int | None = None
+    for _, place, target in sorted(moments):
+        if place >= 0:
+            live = place
             continue
-        live = [
-            (fact.live_at, place)
-            for place, fact in enumerate(found)
-            if fact.live_at is not None
-            and fact.live_at < entry.requested_at
-            and fact.outcome in ("", "success")
-        ]
-        if live:
-            place = max(live)[1]
-            if versions[found[place].cycle_id] != entry.trigger.get("to_version"):
-                found[place] = replace(found[place], outcome="rolled_back")
+        back = [n for n, fact in enumerate(found) if target and versions[fact.cycle_id] == target]
+        if live is not None and live not in back:
+            found[live] = replace(found[live], outcome="rolled_back")
+        live = back[0] if back else None
+        if live is not None:
+            found[live] = replace(found[live], outcome=own[live])
     return found
 
 

@@ -46,7 +46,14 @@ def switch_off(
         if as_json:
             print_json(switched)
             return
-        say(f"started {_where(contour)} at {stamp(now(office))}", _stopped(switched))
+        if contour in switched.stopped:
+            say(
+                f"the row of {contour} is off since {stamp(now(office))}, but {contour} stays "
+                "stopped by the row for all: `predator kill off` takes that off"
+            )
+        else:
+            say(f"started {_where(contour)} at {stamp(now(office))}")
+        say(_stopped(switched))
 
 
 def show_switch(contour: str, as_json: bool, pairs: Sequence[str]) -> None:

@@ -22,6 +22,8 @@ def rows(kpis: Sequence[Mapping[str, Any]], words: Words) -> list[tuple[str, ...
         met = words["unknown" if one["met"] is None else "yes" if one["met"] else "no"]
         if one["missing"]:
             met += f" ({words['missing'].format(count=one['missing'])})"
+        elif one["met"] is None and one["current"] is not None:
+            met = words["too_few"]
         trend = " ".join(value(one["name"], of) for of in one["trend"])
         current = value(one["name"], one["current"])
         if one["name"].endswith("_s") and one["current"] is not None:

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from predator.bootstrap.home import Home, Run
@@ -40,7 +41,7 @@ def serve_run(folder: Path | None, pairs: Sequence[str], *, with_parent: bool) -
         sys.stdout.write(f"serving {name}; API at /docs, stop with ctrl-C\n")
     sys.stdout.flush()
     # Many small products in many request threads: a BLAS with threads of its own is in the way.
-    with threadpool_limits(1):
+    with threadpool_limits(1), suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
 
 
