@@ -57,6 +57,7 @@ TARGETS = (
     Target("cost_delta_rel", "−5% to −10%", most=-0.05),
 )
 """More NDCG or less cost than asked meets the target, too."""
+_COUNTED = frozenset({"cycles_per_month", "cycle_time_p95_s"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,10 @@ def kpis(facts: Sequence[CycleFact], since: float, until: float) -> tuple[Kpi, .
 
 
 def _certain(target: Target, interval: tuple[float, float] | None) -> bool:
-    return interval is None or (target.least <= interval[0] and interval[1] <= target.most)
+    """Whether what is known shows that the target is met; a count and a p95 are what they are."""
+    if target.name in _COUNTED:
+        return True
+    return interval is not None and target.least <= interval[0] and interval[1] <= target.most
 
 
 _Found = tuple[float | None, tuple[float, float] | None, int, int]

@@ -43,4 +43,6 @@ def value(name: str, of: float | None) -> str:
         return f"{of:+.1%}"
     if name.endswith("_share"):
         return f"{of:.1%}"
-    return f"{of / 3600:.1f}" if name.endswith("_s") else f"{of:.0f}"
+    if name.endswith("_s"):
+        return f"{of / 3600:.1f}" if of >= 180 else "< 0.1"
+    return f"{of:.0f}"

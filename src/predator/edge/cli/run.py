@@ -81,7 +81,8 @@ def run_local(
         return
     if settings.port:
         bind(settings.host, settings.port).close()
-    Home(settings).make()
+    if data is None:
+        Home(settings).make()
     progress = ConsoleProgress()
     if settings.experiment_min_s > LONG_S:
         progress.note(
@@ -92,6 +93,7 @@ def run_local(
     arguments = _arguments(settings, data, cycles, missing_docs)
     progress.station("corpus", str(data) if data else "docstrings of the installed packages")
     collection = collection_of(data, Home(settings), missing_docs, min(cycles + 1, 4), progress)
+    Home(settings).make()  # of data that cannot be used nothing is left
     progress.note(
         f"{len(collection.documents)} documents, {len(collection.queries)} queries, "
         f"content {collection.digest[:12]}"

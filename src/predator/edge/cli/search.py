@@ -41,8 +41,9 @@ def search_once(
         if hit["summary"]:
             console.print(f"    {escape(safe(hit['summary']))}")
     variant = f", {answer['variant']} arm" if answer["variant"] else ""
+    hits = "hit" if len(answer["hits"]) == 1 else "hits"
     console.print(
-        f"[dim]{len(answer['hits'])} hits in {answer['took_ms']:.1f} ms by release "
+        f"[dim]{len(answer['hits'])} {hits} in {answer['took_ms']:.1f} ms by release "
         f"{answer['release'][:12]}{variant}[/]"
     )
 

@@ -38,7 +38,7 @@ def _given(option: str, text: str, now: float, sign: int) -> float:
     except (ValueError, OverflowError) as error:
         raise InputError(
             f"{option} cannot be {text[:40]!r}",
-            cure="write a time up to 31d such as 12h or 7d, or a date such as 2025-12-20",
+            cure="write a time such as 12h or 7d, or a date such as 2025-12-20",
         ) from error
 
 
