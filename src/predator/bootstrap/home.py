@@ -237,6 +237,16 @@ class Run:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    def claim_serving(self) -> bool:
+        """Whether this process is the only one that serves this run; its claim ends with it."""
+        fd = os.open(self.folder / "serve.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return False
+        return True
+
     def is_locked(self) -> bool:
         """Whether another process is at work on this run."""
         with (self.folder / "run.lock").open("a") as file:

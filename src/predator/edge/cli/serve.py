@@ -27,6 +27,8 @@ def serve_run(folder: Path | None, pairs: Sequence[str], *, with_parent: bool) -
     run = Run(folder.absolute()) if folder is not None else _current(settings)
     name = run.about["name"]  # before the port: a folder without a platform needs none
     listener = bind(settings.host, settings.port)
+    if not run.claim_serving():
+        sys.stderr.write("note: another process serves this run already; both write its records\n")
     app = platform_app(settings, run)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_keep_alive=30, lifespan="on",
