@@ -9,6 +9,10 @@ of the identities are attackers, who know which arm has answered them:
 - ``arm``: they want the candidate. From it they click the top of every list, from the baseline
   nothing.
 
+A worse candidate also passes by chance, at less than the experiment's own error: once in 2,000
+experiments of the bounded cells. So what is bounded is a rate that chance does not explain; that no
+promotion has a lower NDCG@10 on Gold is the gate's work, which comes first.
+
 ``flooding`` ones search 300 times, ``slow`` ones three times a day. What is shown and not bounded:
 attackers who search no more than people do, six times in all. Nobody can tell one of them from a
 person whom nothing satisfies, or everything; how often they get their way is what that costs.
@@ -36,6 +40,7 @@ TARGET = "target"
 LIMITS = Limits(4.0, 0.15, 50.0, 0.5)
 LOOKS = (7.0, 10.0, 14.0)
 """Days at which it is looked at."""
+BY_CHANCE = "≤ 0.001"
 SEARCHES = {"flooding": 300, "slow": 3 * 14, "like people": 6}
 
 
@@ -58,7 +63,8 @@ def _attacked(pace: str, aim: str, share: float, rounds: int, seed: Sequence[int
         quarantined += result.excluded.quarantined
     name = f"{share:.1%} of identities, {pace}, at the {aim}"
     bounded = pace != "like people"
-    rows = [row(f"{name}: promoted though worse", promoted, rounds, "≤ 0" if bounded else "shown")]
+    limit = BY_CHANCE if bounded else "shown"
+    rows = [row(f"{name}: promoted though worse", promoted, rounds, limit)]
     if share >= QUARANTINE_SHARE:
         limit = "≥ 0.95" if bounded else "shown"
         rows.append(row(f"{name}: quarantined", quarantined, rounds, limit))
@@ -67,13 +73,15 @@ def _attacked(pace: str, aim: str, share: float, rounds: int, seed: Sequence[int
 
 def _clean(rounds: int, seed: Sequence[int]) -> list[Row]:
     rng = np.random.default_rng(seed)
-    flagged = people = quarantined = 0
+    flagged = people = quarantined = promoted = 0
     for _ in range(rounds):
         result = experiment(rng, "slow", "arm", 0.0)
         flagged += result.excluded.users
         people += sum(result.users.values()) + result.excluded.users
         quarantined += result.excluded.quarantined
+        promoted += result.verdict is Verdict.PASS
     return [
+        row("nobody attacks: promoted though worse", promoted, rounds, BY_CHANCE),
         row("nobody attacks: people taken for machines", flagged, people, "≤ 0.01"),
         row("nobody attacks: quarantined", quarantined, rounds, "≤ 0.01"),
     ]
