@@ -101,6 +101,16 @@ def test_an_experiment_is_told_with_sizes_estimates_and_the_reason(
     assert commands.does("experiment", "show", CYCLE) == shown
 
 
+def test_an_interval_that_holds_zero_beside_a_pass_is_explained(
+    commands: Commands, artifacts: Path
+) -> None:
+    wide = {"mean_a": 0.5, "mean_b": 0.515, **looks(2)[-1]}
+    left(artifacts, difference=wide, looks=looks(2))
+    assert "wider than what the evidence" in commands.does("experiment", "show", CYCLE)
+    left(artifacts, f"{CYCLE[:-1]}9", difference=wide, looks=looks(2), verdict="INCONCLUSIVE")
+    assert "wider" not in commands.does("experiment", "show", f"{CYCLE[:-1]}9")
+
+
 def test_it_is_told_in_ukrainian(commands: Commands, artifacts: Path) -> None:
     left(artifacts)
     shown = commands.does("experiment", "show", CYCLE, "--lang", "uk")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
+from predator.domain.verdicts import Verdict
 from predator.edge.cli.times import span
 from predator.loop.experiment.view import ExperimentView, LookPoint
 
@@ -23,6 +24,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "other": "{verdict}: a verdict that this version does not know.",
         "reason": "In the decider's words: {reason}",
         "estimate": "{metric} changed by {delta}; the interval goes from {low} to {high}.",
+        "wider": "It holds at all looks at once and for losses too, so it is wider than what the "
+        "evidence for a gain needs.",
         "no_estimate": "No difference could be estimated.",
         "evidence": "Evidence for a gain: {evidence}, of the {needed} that were set beforehand.",
         "plan": "Planned before the start: {searches} searches would show {effect}; "
@@ -57,6 +60,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "other": "{verdict}: вердикт, якого ця версія не знає.",
         "reason": "Словами алгоритму: {reason}",
         "estimate": "{metric} змінилась на {delta}; інтервал від {low} до {high}.",
+        "wider": "Він чинний для всіх переглядів разом і для втрат теж, тож він ширший, ніж треба "
+        "для свідчення про виграш.",
         "no_estimate": "Різницю не вдалося оцінити.",
         "evidence": "Свідчення на користь виграшу: {evidence} з потрібних {needed}.",
         "plan": "Заплановано до старту: {searches} пошуків показали б {effect}; "
@@ -164,6 +169,8 @@ def _estimated(one: ExperimentView, language: str) -> list[str]:
             high=percent(final.ci_high, signed=True),
         )
     ]  # fmt: skip
+    if one.verdict == Verdict.PASS and final.ci_low is not None and final.ci_low <= 0:
+        lines.append(say_in(language, "wider"))
     needed = needed_evidence(one)
     if final.evidence is not None and needed is not None:
         lines.append(
