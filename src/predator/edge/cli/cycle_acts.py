@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from predator.bootstrap.operator import check_platform
-from predator.domain.errors import PredatorError
+from predator.edge.cli.asked import check_ended_well, wait_for
 from predator.edge.cli.desk import at_desk, who
 from predator.edge.cli.shown import plain, print_json, say
-from predator.ports.runtime import FlowStatus
-
-_LOOK_S = 0.1
-_WAITING = frozenset({"queued", "running"})
 
 
 def request(
@@ -64,15 +59,14 @@ def keep(
         check_platform(office.settings)
         operator = office.operator
         flow_id = operator.keep(cycle_id, actor=who(actor), reason=reason)
-        found = _wait(operator.keep_status, flow_id, wait_s)
+        found = wait_for(operator.keep_status, flow_id, wait_s)
         if as_json:
             print_json({**plain(found), "cycle_id": cycle_id})
         else:
             say(f"keeping the release of {cycle_id}: {found.state}", f"its id is {flow_id}")
             if found.state == "queued":
                 say("no worker has taken it yet (`predator worker`); it is kept until one does")
-        if found.state in {"failed", "cancelled"}:
-            raise PredatorError(f"the keeping {found.state}: {found.error or 'it was stopped'}")
+        check_ended_well("the keeping", found)
 
 
 def rollback(
@@ -93,7 +87,7 @@ def rollback(
         operator = office.operator
         where = contour or office.settings.contour
         flow_id = operator.rollback(where, to_version, actor=who(actor), reason=reason)
-        found = _wait(operator.rollback_status, flow_id, wait_s)
+        found = wait_for(operator.rollback_status, flow_id, wait_s)
         if as_json:
             print_json({**plain(found), "contour": where, "to_version": to_version})
         else:
@@ -102,14 +96,4 @@ def rollback(
             say(f"its id is {flow_id}")
             if found.state == "queued":
                 say("no worker has taken it yet (`predator worker`); it is kept until one does")
-        if found.state in {"failed", "cancelled"}:
-            raise PredatorError(f"the rollback {found.state}: {found.error or 'it was stopped'}")
-
-
-def _wait(look: Callable[[str], FlowStatus], flow_id: str, wait_s: float) -> FlowStatus:
-    until = time.monotonic() + wait_s
-    while True:
-        found = look(flow_id)
-        if found.state not in _WAITING or time.monotonic() >= until:
-            return found
-        time.sleep(_LOOK_S)
+        check_ended_well("the rollback", found)

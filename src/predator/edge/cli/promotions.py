@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from predator.bootstrap.operator import check_platform
-from predator.domain.errors import PredatorError
+from predator.edge.cli.asked import WAITING, check_ended_well, wait_for
 from predator.edge.cli.desk import at_desk, who
 from predator.edge.cli.shown import plain, print_json, say
 from predator.loop.operator.service import Operator
-from predator.ports.runtime import FlowStatus
-
-_LOOK_S = 0.2
-_WAITING = frozenset({"queued", "running"})
 
 
 def promote(
@@ -40,18 +35,17 @@ def promote(
                 raise SystemExit(1)
             return
         flow_id = operator.promote_release(version, source, target, actor=who(actor), reason=reason)
-        found = _wait(operator, flow_id, wait_s)
+        found = wait_for(operator.promotion_status, flow_id, wait_s)
         if as_json:
             print_json({**plain(found), "version": version, "from": source, "to": target})
         else:
             say(f"{version} from {source} to {target}: {found.state}", f"its id is {flow_id}")
-            if found.state in _WAITING:
+            if found.state in WAITING:
                 say(
                     f"a worker of {target} takes it in turn; it may wait for users of the contour, "
                     "for a person (`predator approvals --pending`), and for its watch"
                 )
-        if found.state in {"failed", "cancelled"}:
-            raise PredatorError(f"the promotion {found.state}: {found.error or 'it was stopped'}")
+        check_ended_well("the promotion", found)
 
 
 def _say_whether(operator: Operator, version: str, source: str, target: str, as_json: bool) -> bool:
@@ -64,12 +58,3 @@ def _say_whether(operator: Operator, version: str, source: str, target: str, as_
     if found.allowed and found.returned and not found.done:
         say(f"{target} had it before and went back from it: it does not come by itself")
     return found.allowed
-
-
-def _wait(operator: Operator, flow_id: str, wait_s: float) -> FlowStatus:
-    until = time.monotonic() + wait_s
-    while True:
-        found = operator.promotion_status(flow_id)
-        if found.state not in _WAITING or time.monotonic() >= until:
-            return found
-        time.sleep(_LOOK_S)

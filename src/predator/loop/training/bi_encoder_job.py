@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from predator.learning.bi_encoder import BiEncoder, Plan
 from predator.learning.bi_encoder_objective import check
 from predator.learning.lessons import Lesson, Lessons, Question
 from predator.loop.training.job_child import Report, run
+from predator.loop.training.job_lines import known_text, lines
 from predator.ports.encoder import Encoder
 from predator.search.encoder.export import prepare_encoder
 from predator.search.encoder.onnx_encoder import OnnxEncoder
@@ -51,11 +52,11 @@ def job_inputs(
     (:func:`~predator.learning.bi_encoder.read_parts`)."""
     return {
         **{name: model[name] for name in bi_encoder.PARTS},
-        TEXTS: _lines(lessons.texts),
-        LESSONS: _lines(
+        TEXTS: lines(lessons.texts),
+        LESSONS: lines(
             {**asdict(lesson), "right": sorted(lesson.right)} for lesson in lessons.train
         ),
-        DEV: _lines(
+        DEV: lines(
             {"query": one.query, "grades": sorted(one.grades.items())} for one in lessons.dev
         ),
         ANCHORS: json.dumps([asdict(group) for group in anchors]).encode(),
@@ -160,8 +161,8 @@ def read_lessons(inputs: Mapping[str, bytes], spec: Mapping[str, Any]) -> Lesson
         train_lessons = [
             Lesson(
                 value["query"],
-                _known(value["positive"], known),
-                tuple(_known(text, known) for text in value["negatives"]),
+                known_text(value["positive"], known),
+                tuple(known_text(text, known) for text in value["negatives"]),
                 tuple(float(margin) for margin in value["margins"]),
                 frozenset(value["right"]),
             )
@@ -170,11 +171,11 @@ def read_lessons(inputs: Mapping[str, bytes], spec: Mapping[str, Any]) -> Lesson
         dev = [
             Question(
                 value["query"],
-                {_known(text, known): int(grade) for text, grade in value["grades"]},
+                {known_text(text, known): int(grade) for text, grade in value["grades"]},
             )
             for value in _values(inputs[DEV])
         ]
-        pool = [_known(text, known) for text in spec["pool"]]
+        pool = [known_text(text, known) for text in spec["pool"]]
         return Lessons(texts, train_lessons, dev, pool, str(spec["teacher"]))
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"the lessons cannot be read: {error!r}") from error
@@ -186,24 +187,13 @@ def _anchors(inputs: Mapping[str, bytes]) -> list[AnchorSet]:
         for value in json.loads(inputs[ANCHORS]):
             pool = [str(text) for text in value["pool"]]
             anchors = [
-                Anchor(one["query"], _known(one["target"], range(len(pool))))
+                Anchor(one["query"], known_text(one["target"], range(len(pool))))
                 for one in value["anchors"]
             ]
             groups.append(AnchorSet(value["name"], anchors, pool, float(value["margin"])))
         return groups
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"the anchors cannot be read: {error!r}") from error
-
-
-def _known(number: Any, known: range) -> int:
-    if type(number) is not int or number not in known:
-        raise ValueError(f"there is no text {number!r:.40}")
-    return number
-
-
-def _lines(values: Iterable[Any]) -> bytes:
-    # A line break inside a text is escaped, so that lines are values.
-    return "".join(f"{json.dumps(value)}\n" for value in values).encode()
 
 
 def _values(data: bytes) -> list[Any]:

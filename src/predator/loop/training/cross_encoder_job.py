@@ -13,7 +13,7 @@ import json
 import math
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from predator.learning import cross_encoder
 from predator.learning.cross_encoder import Plan
 from predator.learning.stacking import Lessons, Question, Stacked, train_stacked
 from predator.loop.training.job_child import CHECKPOINT, Report, run
+from predator.loop.training.job_lines import known_text, lines
 from predator.search.encoder.source import TOKENIZER, WEIGHTS, Source, read_bounded, read_source
 
 KIND = "cross_encoder"
@@ -52,8 +53,8 @@ def job_inputs(base: Mapping[str, bytes], lessons: Lessons) -> dict[str, bytes]:
     """The job's input files; ``base`` is of :func:`read_base`."""
     return {
         **{name: base[name] for name in BASE},
-        TEXTS: _lines(lessons.texts),
-        QUESTIONS: _lines(
+        TEXTS: lines(lessons.texts),
+        QUESTIONS: lines(
             {**asdict(one), "grades": sorted(one.grades.items())} for one in lessons.questions
         ),
     }
@@ -92,7 +93,7 @@ def cross_encoder_job(
     stacked = train_stacked(_source(inputs), lessons, plan, report=report, checkpoints=checkpoints)
     return {
         **stacked.files,
-        SCORES: _lines(
+        SCORES: lines(
             [None if math.isnan(one) else one for one in scores.tolist()]
             for scores in stacked.scores
         ),
@@ -121,11 +122,11 @@ def read_lessons(inputs: Mapping[str, bytes], spec: Mapping[str, Any]) -> Lesson
                 Question(
                     str(value["query"]),
                     int(value["group"]),
-                    tuple(_known(text, known) for text in value["candidates"]),
+                    tuple(known_text(text, known) for text in value["candidates"]),
                     tuple(float(one) for one in value["fused"]),
-                    {_known(text, known): int(grade) for text, grade in value["grades"]},
+                    {known_text(text, known): int(grade) for text, grade in value["grades"]},
                     tuple(
-                        (_known(text, known), float(target), float(weight))
+                        (known_text(text, known), float(target), float(weight))
                         for text, target, weight in value["pairs"]
                     ),
                 )
@@ -133,17 +134,6 @@ def read_lessons(inputs: Mapping[str, bytes], spec: Mapping[str, Any]) -> Lesson
         return Lessons(texts, questions, str(spec["teacher"]))
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"the lessons cannot be read: {error!r}") from error
-
-
-def _known(number: Any, known: range) -> int:
-    if type(number) is not int or number not in known:
-        raise ValueError(f"there is no text {number!r:.40}")
-    return number
-
-
-def _lines(values: Iterable[Any]) -> bytes:
-    # A line break inside a text is escaped, so that lines are values.
-    return "".join(f"{json.dumps(value)}\n" for value in values).encode()
 
 
 def main(job: Path) -> int:

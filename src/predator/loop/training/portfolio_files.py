@@ -23,6 +23,7 @@ from predator.domain.errors import InputError, IntegrityError
 from predator.domain.release import RetrievalParameters
 from predator.loop.dataset.stage import COLUMNS
 from predator.loop.train import Budget
+from predator.loop.training.job_lines import lines
 from predator.loop.training.learn import Learnt
 from predator.loop.training.tuned_spaces import TunedSpaces
 
@@ -86,11 +87,11 @@ def job_inputs(
     no_vectors = np.zeros((0, 0), np.float32)
     return {
         DATASET: table.getvalue().encode(),
-        DOCUMENTS: _lines(asdict(document) for document in documents),
+        DOCUMENTS: lines(asdict(document) for document in documents),
         DOCUMENT_VECTORS: _floats(document_vectors),
-        QUERIES: _lines(query_texts),
+        QUERIES: lines(query_texts),
         QUERY_VECTORS: _floats(query_vectors),
-        MASKED: _lines([place, asdict(document)] for place, document in hidden.items()),
+        MASKED: lines([place, asdict(document)] for place, document in hidden.items()),
         MASKED_VECTORS: _floats(no_vectors if masked_vectors is None else masked_vectors),
         **(model or {}),
     }
@@ -236,11 +237,6 @@ def _document(value: dict[str, Any]) -> Document:
 
 def _floats(vectors: Floats) -> bytes:
     return vectors.astype(_FLOATS).tobytes()
-
-
-def _lines(values: Any) -> bytes:
-    # A line break inside a text is escaped, so that lines are values.
-    return "".join(f"{json.dumps(value)}\n" for value in values).encode()
 
 
 def _finite(value: Any) -> float:
